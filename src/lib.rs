@@ -1,0 +1,3 @@
+//! A realtime notification gateway: publish once, deliver over the transport each subscriber chose.
+
+pub mod config;

@@ -67,7 +67,7 @@ impl Layers {
         let name = file.map(|path| path.display().to_string()).unwrap_or_default();
         let mut layers = config::Config::builder();
         if let Some(path) = file {
-            layers = layers.add_source(config::Config::from(read_file(path, &name)?));
+            layers = layers.add_source(read_file(path, &name)?);
         }
         let layers = layers.add_source(GivenSource(given.to_vec())).build();
         let values = layers.and_then(|layers| layers.collect()).map_err(|error| {

@@ -4,7 +4,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{FIN, Incoming, MAX_SHORT, Opcode, Violation, is_sendable};
+use super::{DEFLATED, FIN, Incoming, Kind, MAX_SHORT, Opcode, Violation, is_sendable};
 
 /// The receiving half of one connection: takes frames off the front of what was read.
 ///
@@ -17,6 +17,8 @@ pub struct Decoder {
     message: Vec<u8>,
     /// The message that is under way, from its first frame to its last.
     kind: Option<Kind>,
+    /// Whether that message is compressed.
+    deflated: bool,
     /// Payload bytes of the present data frame that are still to come.
     remaining: usize,
     /// The key of the present data frame, turned so that it begins at the next byte.
@@ -25,19 +27,16 @@ pub struct Decoder {
     fin: bool,
     /// Bytes at the end of `message` that begin a character and leave it open: at most 3.
     open_char: u8,
+    /// Compression was negotiated.
+    deflate: bool,
     /// A close or a violation was seen.
     over: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
 }
 
 /// RFC 6455 §5.2; `size` is that of the header itself.
 struct Header {
     fin: bool,
+    deflated: bool,
     opcode: Opcode,
     mask: [u8; 4],
     len: usize,
@@ -52,12 +51,21 @@ impl Decoder {
             max_message,
             message: Vec::new(),
             kind: None,
+            deflated: false,
             remaining: 0,
             mask: [0; 4],
             fin: false,
             open_char: 0,
+            deflate: false,
             over: false,
         }
+    }
+
+    /// Accepts compressed messages too, as negotiated (RFC 7692).
+    #[must_use]
+    pub fn with_deflate(mut self) -> Self {
+        self.deflate = true;
+        self
     }
 
     /// The next message or control frame in `input`; `None` when it takes more bytes to know.
@@ -88,18 +96,25 @@ impl Decoder {
             if self.remaining == 0 {
                 let Some(header) = self.header(input)? else { return Ok(None) };
                 let whole = input.len() - header.size >= header.len;
-                match header.opcode {
+                let begun = match header.opcode {
                     Opcode::Close | Opcode::Ping | Opcode::Pong if !whole => return Ok(None),
                     Opcode::Close => return close(&take(input, &header)).map(Some),
                     Opcode::Ping => return Ok(Some(Incoming::Ping(take(input, &header)))),
                     Opcode::Pong => return Ok(Some(Incoming::Pong(take(input, &header)))),
-                    Opcode::Text if whole && header.fin => return text(take(input, &header)).map(Some),
-                    Opcode::Binary if whole && header.fin => {
-                        return Ok(Some(Incoming::Binary(take(input, &header))));
+                    Opcode::Text => Some(Kind::Text),
+                    Opcode::Binary => Some(Kind::Binary),
+                    Opcode::Continuation => None,
+                };
+                if let Some(kind) = begun {
+                    if whole && header.fin {
+                        let payload = take(input, &header);
+                        return match header.deflated {
+                            true => Ok(Some(Incoming::Deflated(kind, payload))),
+                            false => Incoming::message(kind, payload).map(Some),
+                        };
                     }
-                    Opcode::Text => self.kind = Some(Kind::Text),
-                    Opcode::Binary => self.kind = Some(Kind::Binary),
-                    Opcode::Continuation => {}
+                    self.kind = Some(kind);
+                    self.deflated = header.deflated;
                 }
                 input.advance(header.size);
                 self.remaining = header.len;
@@ -121,10 +136,7 @@ impl Decoder {
     /// The header at the front of `input`, checked against §5.2 to §5.5 and the message that is under way.
     fn header(&self, input: &[u8]) -> Result<Option<Header>, Violation> {
         let &[first, second, ref rest @ ..] = input else { return Ok(None) };
-        let fin = first & FIN != 0;
-        if first & 0x70 != 0 {
-            return Err(Violation::protocol("reserved_bits"));
-        }
+        let (fin, deflated) = (first & FIN != 0, first & DEFLATED != 0);
         let opcode = match first & 0x0F {
             0x0 => Opcode::Continuation,
             0x1 => Opcode::Text,
@@ -134,6 +146,10 @@ impl Decoder {
             0xA => Opcode::Pong,
             _ => return Err(Violation::protocol("unknown_opcode")),
         };
+        let may_be_deflated = self.deflate && matches!(opcode, Opcode::Text | Opcode::Binary);
+        if first & 0x30 != 0 || (deflated && !may_be_deflated) {
+            return Err(Violation::protocol("reserved_bits"));
+        }
         let short = usize::from(second & 0x7F);
         match opcode {
             Opcode::Close | Opcode::Ping | Opcode::Pong => {
@@ -179,11 +195,18 @@ impl Decoder {
         };
         let len = usize::try_from(len).map_err(|_| Violation::TOO_BIG)?;
         let is_data = matches!(opcode, Opcode::Continuation | Opcode::Text | Opcode::Binary);
-        if is_data && len > self.max_message.saturating_sub(self.message.len()) {
+        if is_data && len > self.max_size(deflated).saturating_sub(self.message.len()) {
             return Err(Violation::TOO_BIG);
         }
         let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(None) };
-        Ok(Some(Header { fin, opcode, mask: *mask, len, size: input.len() - rest.len() }))
+        Ok(Some(Header { fin, deflated, opcode, mask: *mask, len, size: input.len() - rest.len() }))
+    }
+
+    /// What a message may measure on the wire. Data that cannot be compressed grows by a few bytes in each
+    /// block, and must not fail for that; the bound on what it is inflated to is the exact one.
+    fn max_size(&self, begins_deflated: bool) -> usize {
+        let deflated = begins_deflated || (self.kind.is_some() && self.deflated);
+        if deflated { self.max_message.saturating_add(self.max_message / 256 + 64) } else { self.max_message }
     }
 
     /// Moves what has come of the present data frame into `message`.
@@ -196,7 +219,7 @@ impl Decoder {
         unmask(&mut self.message[start..], self.mask);
         self.mask.rotate_left(len % 4);
         self.remaining -= len;
-        if self.kind == Some(Kind::Text) { self.check_text(start) } else { Ok(()) }
+        if self.kind == Some(Kind::Text) && !self.deflated { self.check_text(start) } else { Ok(()) }
     }
 
     /// Grows `message` for `len` more bytes: by doubling, but not beyond the end of the present frame, so that
@@ -223,7 +246,8 @@ impl Decoder {
     fn finish(&mut self, kind: Kind) -> Result<Incoming, Violation> {
         let message = Bytes::from(mem::take(&mut self.message));
         match kind {
-            Kind::Text if mem::take(&mut self.open_char) > 0 => Err(Violation::INVALID_UTF8),
+            Kind::Text | Kind::Binary if self.deflated => Ok(Incoming::Deflated(kind, message)),
+            Kind::Text if self.open_char > 0 => Err(Violation::INVALID_UTF8),
             Kind::Text => Ok(Incoming::Text(message)),
             Kind::Binary => Ok(Incoming::Binary(message)),
         }
@@ -245,13 +269,6 @@ fn take(input: &mut BytesMut, header: &Header) -> Bytes {
     let mut payload = input.split_to(header.len);
     unmask(&mut payload, header.mask);
     payload.freeze()
-}
-
-fn text(payload: Bytes) -> Result<Incoming, Violation> {
-    match str::from_utf8(&payload) {
-        Ok(_) => Ok(Incoming::Text(payload)),
-        Err(_) => Err(Violation::INVALID_UTF8),
-    }
 }
 
 /// RFC 6455 §5.5.1, §7.4.

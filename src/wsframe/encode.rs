@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 
-use super::{FIN, MAX_SHORT, Opcode, is_sendable};
+use super::{DEFLATED, FIN, Kind, MAX_SHORT, Opcode, is_sendable};
 
 /// A text message. That `payload` is UTF-8 is the caller's word.
 pub fn text(out: &mut impl BufMut, payload: &[u8]) {
@@ -19,6 +19,15 @@ pub fn text_header(out: &mut impl BufMut, len: usize) {
 pub fn binary(out: &mut impl BufMut, payload: &[u8]) {
     header(out, FIN | Opcode::Binary as u8, payload.len());
     out.put_slice(payload);
+}
+
+/// The header alone of a message that was compressed to `len` bytes, which the caller appends (RFC 7692 §6).
+pub fn deflated_header(out: &mut impl BufMut, kind: Kind, len: usize) {
+    let opcode = match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
+    };
+    header(out, FIN | DEFLATED | opcode as u8, len);
 }
 
 /// A ping; at most 125 bytes of `payload` are sent (RFC 6455 §5.5).

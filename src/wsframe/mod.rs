@@ -9,8 +9,10 @@
 //! - `handshake`: the key of the opening handshake (§4.2)
 //! - `decode`: frames from a client, checked and put together to messages (§5)
 //! - `encode`: frames to a client
+//! - [`deflate`]: compression (RFC 7692), for who wants it
 
 mod decode;
+pub mod deflate;
 mod encode;
 mod handshake;
 #[cfg(test)]
@@ -19,7 +21,7 @@ mod tests;
 use bytes::Bytes;
 
 pub use decode::Decoder;
-pub use encode::{binary, close, close_empty, ping, pong, text, text_header};
+pub use encode::{binary, close, close_empty, deflated_header, ping, pong, text, text_header};
 pub use handshake::accept_key;
 
 /// What a client said: a whole message or a control frame.
@@ -32,6 +34,10 @@ pub enum Incoming {
     Text(Bytes),
     /// A binary message.
     Binary(Bytes),
+    /// A compressed message, for [`deflate::Inflater`]; only from a decoder [`with_deflate`].
+    ///
+    /// [`with_deflate`]: Decoder::with_deflate
+    Deflated(Kind, Bytes),
     /// A ping, to be answered by a [`pong`] with the same payload (§5.5.2).
     Ping(Bytes),
     /// A pong, asked for or not (§5.5.3).
@@ -39,6 +45,15 @@ pub enum Incoming {
     /// The closing handshake, with code and reason where the client gave any (§5.5.1); nothing follows it.
     /// The code is one that may be sent, so it can be echoed as it is.
     Close(Option<(u16, String)>),
+}
+
+/// The two kinds of messages (§5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
 }
 
 /// What a client did that ends its connection (§7.1.7): the close frame to send before hanging up.
@@ -57,7 +72,19 @@ impl Violation {
     }
 
     const INVALID_UTF8: Self = Self { code: 1007, reason: "invalid_utf8" };
+    const INVALID_DEFLATE: Self = Self { code: 1007, reason: "invalid_deflate" };
     const TOO_BIG: Self = Self { code: 1009, reason: "message_too_big" };
+}
+
+impl Incoming {
+    /// A message as it is handed on: text only if it is UTF-8 (§8.1).
+    fn message(kind: Kind, payload: Bytes) -> Result<Self, Violation> {
+        match kind {
+            Kind::Text if str::from_utf8(&payload).is_err() => Err(Violation::INVALID_UTF8),
+            Kind::Text => Ok(Self::Text(payload)),
+            Kind::Binary => Ok(Self::Binary(payload)),
+        }
+    }
 }
 
 /// §5.2, §11.8.
@@ -73,6 +100,9 @@ enum Opcode {
 
 /// The bit of a frame's first byte that marks the last frame of a message.
 const FIN: u8 = 0x80;
+
+/// RSV1: the bit that marks the first frame of a compressed message (RFC 7692 §6).
+const DEFLATED: u8 = 0x40;
 
 /// The longest payload of a control frame, and the longest whose length takes no further bytes (§5.2, §5.5).
 const MAX_SHORT: usize = 125;

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::log::{Budget, Log, Newest, Span};
 use crate::{
-    event::{Cursor, Event},
+    event::{Cursor, Epoch, Event},
     topic::{Pattern, Subscription},
 };
 
@@ -94,6 +94,7 @@ impl Batch {
 #[derive(Debug)]
 pub struct Reader {
     subscription: Subscription,
+    epoch: Epoch,
     after: u64,
     until: u64,
     newest: Option<Newest>,
@@ -114,6 +115,7 @@ impl Reader {
         let head = log.cursor(log.head());
         let mut reader = Self {
             subscription,
+            epoch: head.epoch,
             after: head.offset,
             until: u64::MAX,
             newest: None,
@@ -175,8 +177,8 @@ impl Reader {
     }
 
     /// Where the reader stands.
-    pub fn after(&self) -> u64 {
-        self.after
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, offset: self.after }
     }
 
     /// What it is subscribed to.

@@ -1,6 +1,6 @@
 // @ts-check
 
-const en = {
+export const en = {
   subtitle: 'one stream, five transports',
   language: 'Language',
   theme: 'Theme',
@@ -57,7 +57,7 @@ const en = {
 };
 
 /** @type {typeof en} */
-const ko = {
+export const ko = {
   subtitle: '하나의 스트림, 다섯 가지 전송',
   language: '언어',
   theme: '테마',

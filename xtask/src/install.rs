@@ -1,0 +1,81 @@
+//! What the checks need and a bare Debian machine with Rust and Node does not have.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use crate::{run, tally::Report};
+
+/// Installs only what is missing, so that a second run is quick and needs no network.
+pub(crate) fn missing(deadline: Instant) -> Report {
+    println!("── install ──");
+    let start = Instant::now();
+    let mut commands: Vec<Vec<&str>> = Vec::new();
+    let packages = packages();
+    if !packages.is_empty() {
+        commands.push(as_root(&["apt-get", "update", "-qq"]));
+        let mut install = as_root(&[
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+        ]);
+        install.extend(packages);
+        commands.push(install);
+    }
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !succeeds("cargo", &[tool, "--version"]) {
+            commands.push(vec!["rustup", "component", "add", component]);
+        }
+    }
+    if !succeeds("cargo", &["nextest", "--version"]) {
+        commands.push(vec!["cargo", "install", "--locked", "cargo-nextest"]);
+    }
+    if !node_modules_are_current() {
+        commands.push(vec!["npm", "--prefix", "web/test", "ci"]);
+    }
+
+    let mut failed = 0;
+    for words in commands {
+        println!("{}", words.join(" "));
+        let ended = run::watched(Command::new(words[0]).args(&words[1..]), deadline);
+        failed |= u64::from(!ended.success);
+    }
+    Report { passed: 1 - failed, failed, took: start.elapsed() }
+}
+
+/// Debian's packages: a browser, and a font that has Korean.
+fn packages() -> Vec<&'static str> {
+    let wanted = [
+        (succeeds("curl", &["--version"]), "curl"),
+        (Path::new("/usr/bin/chromium").exists(), "chromium"),
+        (Path::new("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists(), "fonts-noto-cjk"),
+    ];
+    wanted.into_iter().filter(|(there, _)| !there).map(|(_, package)| package).collect()
+}
+
+fn as_root(words: &[&'static str]) -> Vec<&'static str> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    let sudo = !root && succeeds("sudo", &["--version"]);
+    sudo.then_some("sudo").into_iter().chain(words.iter().copied()).collect()
+}
+
+/// npm writes the lock file that it installed from beside what it installed.
+fn node_modules_are_current() -> bool {
+    let changed = |path: &str| fs::metadata(path).and_then(|file| file.modified());
+    match (changed("web/test/package-lock.json"), changed("web/test/node_modules/.package-lock.json")) {
+        (Ok(wanted), Ok(installed)) => installed >= wanted,
+        _ => false,
+    }
+}
+
+fn succeeds(program: &str, words: &[&str]) -> bool {
+    let quiet = Command::new(program).args(words).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,57 @@
+//! The checks, in the order in which they run: what answers fastest stands first.
+
+use std::{process::Command, time::Instant};
+
+use crate::{
+    run,
+    tally::{self, Report, Runner},
+};
+
+/// One command, and how to read what it says.
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    words: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+    runner: Runner,
+}
+
+pub(crate) static ALL: [Step; 8] = [
+    step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
+    step("types", &["npm", "--prefix", "web/test", "run", "types"], Runner::None),
+    step("lint", &["npm", "--prefix", "web/test", "run", "lint"], Runner::None),
+    step(
+        "clippy",
+        &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        Runner::None,
+    ),
+    step("test", &["cargo", "nextest", "run", "--workspace"], Runner::Nextest),
+    step("doctest", &["cargo", "test", "--workspace", "--doc"], Runner::Doctest),
+    Step {
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..step("doc", &["cargo", "doc", "--workspace", "--no-deps"], Runner::None)
+    },
+    step("page", &["npm", "--prefix", "web/test", "run", "test"], Runner::Node),
+];
+
+const fn step(name: &'static str, words: &'static [&'static str], runner: Runner) -> Step {
+    Step { name, words, environment: &[], runner }
+}
+
+pub(crate) fn named(name: &str) -> Option<&'static Step> {
+    ALL.iter().find(|step| step.name == name)
+}
+
+impl Step {
+    pub(crate) fn command(&self) -> String {
+        self.words.join(" ")
+    }
+
+    pub(crate) fn run(&self, deadline: Instant) -> Report {
+        let start = Instant::now();
+        let mut command = Command::new(self.words[0]);
+        command.args(&self.words[1..]).envs(self.environment.iter().copied());
+        let ended = run::watched(&mut command, deadline);
+        let (passed, failed) = tally::count(self.runner, &ended.lines, ended.success);
+        Report { passed, failed, took: start.elapsed() }
+    }
+}

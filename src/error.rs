@@ -47,7 +47,8 @@ impl Problem {
     /// The members of the problem document (RFC 9457, 3.1), without the braces around them.
     pub fn members(&self, out: &mut Vec<u8>) {
         let Kind { word, status, title, .. } = self.code.kind();
-        let head = format!("\"type\":\"/docs/errors#{word}\",\"title\":\"{title}\",\"status\":{status},\"detail\":");
+        let head =
+            format!("\"type\":\"/docs/errors#{word}\",\"title\":\"{title}\",\"status\":{status},\"detail\":");
         out.extend_from_slice(head.as_bytes());
         quote(out, &self.detail);
         if let Some(field) = &self.field {
@@ -120,7 +121,9 @@ impl Code {
             Self::InvalidRequest => ("invalid-request", 400, "Invalid request", (1008, "invalid_request")),
             Self::NotAllowed => ("not-allowed", 403, "Not allowed", (1008, "not_allowed")),
             Self::NotFound => ("not-found", 404, "Not found", (1008, "not_found")),
-            Self::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed", (1008, "invalid_request")),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", 405, "Method not allowed", (1008, "invalid_request"))
+            }
             Self::NotAcceptable => ("not-acceptable", 406, "Not acceptable", (1008, "invalid_request")),
             Self::RequestTimeout => ("request-timeout", 408, "Request timeout", (1008, "invalid_request")),
             Self::TooLarge => ("too-large", 413, "Too large", (1009, "too_large")),
@@ -133,7 +136,9 @@ impl Code {
             }
             Self::UpgradeRequired => ("upgrade-required", 426, "Upgrade required", (1008, "invalid_request")),
             Self::TooManyRequests => ("too-many-requests", 429, "Too many requests", (1013, "unavailable")),
-            Self::HeadTooLarge => ("head-too-large", 431, "Request head too large", (1008, "invalid_request")),
+            Self::HeadTooLarge => {
+                ("head-too-large", 431, "Request head too large", (1008, "invalid_request"))
+            }
             Self::Internal => ("internal", 500, "Internal error", (1011, "internal")),
             Self::Unavailable => ("unavailable", 503, "Unavailable", (1013, "unavailable")),
         };

@@ -53,7 +53,11 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// A [`Problem`] with this field.
-    pub fn number(&mut self, name: &'static str, range: RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
+    pub fn number(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, Problem> {
         let Some(text) = self.take(name) else { return Ok(None) };
         match text.parse() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
@@ -65,7 +69,11 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// A [`Problem`] with this field.
-    pub fn seconds(&mut self, name: &'static str, range: RangeInclusive<f64>) -> Result<Option<Duration>, Problem> {
+    pub fn seconds(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<f64>,
+    ) -> Result<Option<Duration>, Problem> {
         let Some(text) = self.take(name) else { return Ok(None) };
         let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         match text.parse() {
@@ -83,7 +91,8 @@ pub fn out_of<T: Display>(range: RangeInclusive<T>) -> String {
 /// Decodes a name or a value (WHATWG URL, `application/x-www-form-urlencoded`), unless its escapes are
 /// broken or hide something that is not UTF-8.
 fn decode(text: &str) -> Option<Cow<'_, str>> {
-    let whole = |escape: &str| escape.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    let whole =
+        |escape: &str| escape.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
     if !text.split('%').skip(1).all(whole) {
         return None;
     }

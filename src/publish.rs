@@ -62,7 +62,8 @@ impl Publisher {
         let time = wall_clock();
         Ok(match content {
             Content::Json(bytes) => {
-                let json = json(bytes).map_err(|error| Problem::invalid("body", format!("not JSON: {error}")))?;
+                let json =
+                    json(bytes).map_err(|error| Problem::invalid("body", format!("not JSON: {error}")))?;
                 Draft::new(topic, kind, &time, Data::Json(&json))
             }
             Content::Text(bytes) => {
@@ -117,7 +118,9 @@ impl Publisher {
                 Err(Problem::invalid("datacontenttype", "it goes with data_base64; data is always JSON"))
             }
             (None, None) => Err(Problem::invalid("data", "it is missing")),
-            (Some(_), Some(_)) => Err(Problem::invalid("data", "'data' and 'data_base64' exclude each other")),
+            (Some(_), Some(_)) => {
+                Err(Problem::invalid("data", "'data' and 'data_base64' exclude each other"))
+            }
         }
     }
 }
@@ -168,12 +171,16 @@ pub fn checked_key<'a>(key: &'a str, field: &'static str) -> Result<&'a str, Pro
 fn checked_kind(kind: &str) -> Result<&str, Problem> {
     match kind.len() {
         1..=MAX_KIND if !kind.chars().any(char::is_control) => Ok(kind),
-        _ => Err(Problem::invalid("type", format!("it must be 1 to {MAX_KIND} bytes without control characters"))),
+        _ => Err(Problem::invalid(
+            "type",
+            format!("it must be 1 to {MAX_KIND} bytes without control characters"),
+        )),
     }
 }
 
 fn publishable(topic: &str) -> Result<Topic, Problem> {
-    let topic = Topic::parse(topic).map_err(|error| Problem::invalid("topic", format!("{topic:?}: {error}")))?;
+    let topic =
+        Topic::parse(topic).map_err(|error| Problem::invalid("topic", format!("{topic:?}: {error}")))?;
     if topic.is_reserved() {
         let detail = "topics that begin with '$' are the gateway's own";
         return Err(Problem::new(Code::NotAllowed, detail).at("topic"));

@@ -7,14 +7,18 @@ use std::{
     future::Future,
     io,
     net::TcpListener as StdListener,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use axum::extract::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{rt::{TokioIo, TokioTimer}, server::graceful::GracefulShutdown};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -24,7 +28,10 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use self::{connections::{Connections, Permit}, socket::Socket};
+use self::{
+    connections::{Connections, Permit},
+    socket::Socket,
+};
 use crate::{
     app::{Crowded, Gateway, Phase, Role},
     config::Config,
@@ -115,7 +122,9 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
     };
     match timeout(config.drain_timeout, drained).await {
         Ok(()) => tracing::info!("every connection has ended"),
-        Err(_) => tracing::warn!(connections = connections.len(), "connections did not end in time and were cut"),
+        Err(_) => {
+            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut")
+        }
     }
 }
 
@@ -170,7 +179,9 @@ async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connecti
             }
         };
         let Some(mut permit) = connections.admit(address.ip()) else { continue };
-        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed)) else { return };
+        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed)) else {
+            return;
+        };
         permit.load_on(inbox.load.clone());
         if let Ok(stream) = stream.into_std() {
             _ = inbox.arrivals.send(Arrival { stream, permit, role });
@@ -206,33 +217,24 @@ async fn core(
 ) {
     let hub = Hub::new(gateway.bus().clone());
     let routes = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.routes(hub.clone(), role));
-    let graceful = GracefulShutdown::new();
     let running = hub.clone();
     spawn_local(async move { running.run().await });
-    let mut draining = false;
     loop {
         tokio::select! {
-            arrival = inbox.recv() => {
-                let Some(arrival) = arrival else { break };
+            Some(arrival) = inbox.recv() => {
                 let routes = routes[arrival.role as usize].clone();
-                serve(arrival, routes, gateway.config(), &graceful);
+                serve(arrival, routes, gateway.config(), phases.clone());
             }
-            changed = phases.changed(), if !draining => {
-                draining = true;
-                if changed.is_ok() {
-                    break;
-                }
-            }
+            _ = phases.changed() => break,
         }
     }
     hub.drain().await;
-    spawn_local(graceful.shutdown());
     // The runtime goes on until every connection has ended, or their time is up.
     while inbox.recv().await.is_some() {}
 }
 
 /// Serves the requests of one connection.
-fn serve(arrival: Arrival, routes: axum::Router, config: &Config, graceful: &GracefulShutdown) {
+fn serve(arrival: Arrival, routes: axum::Router, config: &Config, mut phases: watch::Receiver<Phase>) {
     let crowded = arrival.permit.crowded();
     let socket = match Socket::new(arrival.stream, arrival.permit, config) {
         Ok(socket) => socket,
@@ -257,9 +259,17 @@ fn serve(arrival: Arrival, routes: axum::Router, config: &Config, graceful: &Gra
         .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    let connection = graceful.watch(connection);
     spawn_local(async move {
-        if let Err(error) = connection.await {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = phases.changed() => {
+                // The request that is being answered is the last.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
     });

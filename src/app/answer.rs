@@ -5,7 +5,7 @@ use std::any::Any;
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderValue, Method, Response, StatusCode, Uri, header},
     response::IntoResponse,
 };
 
@@ -58,7 +58,7 @@ pub(super) async fn errors() -> impl IntoResponse {
 }
 
 /// Any other path.
-pub(super) async fn not_found(uri: axum::http::Uri) -> Problem {
+pub(super) async fn not_found(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
     Problem::new(Code::NotFound, format!("there is nothing at {path}"))
 }

@@ -105,16 +105,19 @@ fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if is_open_loopback(config) {
         let known = host.and_then(|host| host.parse::<Authority>().ok()).is_some_and(|host| {
-            is_loopback(host.host()) || config.listen.iter().any(|listen| same_address(host.host(), listen.ip()))
+            is_loopback(host.host())
+                || config.listen.iter().any(|listen| same_address(host.host(), listen.ip()))
         });
         if !known {
-            let detail = "this gateway is open and answers only to loopback names: localhost, 127.0.0.1, [::1]";
+            let detail =
+                "this gateway is open and answers only to loopback names: localhost, 127.0.0.1, [::1]";
             return Err(Problem::new(Code::NotAllowed, detail).at("Host"));
         }
     }
-    let foreign = headers.get_all(header::ORIGIN).iter().find(|origin| {
-        !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, config))
-    });
+    let foreign = headers
+        .get_all(header::ORIGIN)
+        .iter()
+        .find(|origin| !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, config)));
     match foreign {
         None => Ok(()),
         Some(_) => {
@@ -130,7 +133,8 @@ fn is_allowed(origin: &str, headers: &HeaderMap, config: &Config) -> bool {
     }
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let (Ok(page), Some(Ok(host))) = (authority.parse::<Authority>(), host.map(str::parse::<Authority>)) else {
+    let (Ok(page), Some(Ok(host))) = (authority.parse::<Authority>(), host.map(str::parse::<Authority>))
+    else {
         return false;
     };
     let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };

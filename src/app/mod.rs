@@ -29,9 +29,7 @@ use crate::{
     event::{Cursor, Epoch},
     page,
     publish::{Content, Publisher},
-    transport::{
-        Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse,
-    },
+    transport::{Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse},
 };
 
 pub use guard::Crowded;

@@ -21,7 +21,8 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
     let _counted = app.gateway.begin_publish();
     let (head, body) = request.into_parts();
     let config = app.gateway.config();
-    let mut fields = Fields::split("publish", &["topic", "type"], [head.uri.query().unwrap_or_default(), ""])?;
+    let mut fields =
+        Fields::split("publish", &["topic", "type"], [head.uri.query().unwrap_or_default(), ""])?;
     let (mut topics, kind) = (fields.take_all("topic"), fields.take("type"));
     if topics.len() > 1 {
         return Err(Problem::invalid("topic", "an event has one topic"));
@@ -73,23 +74,26 @@ enum Format<'a> {
 
 impl<'a> Format<'a> {
     fn of(media_type: Option<&'a str>) -> Result<Self, Problem> {
-        let unsupported = |detail: &'static str| {
-            Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"))
-        };
+        let unsupported =
+            |detail: &'static str| Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"));
         let Some(media_type) = media_type else {
             return unsupported("say what the body is, such as application/json");
         };
         let essence = request::essence(media_type).to_ascii_lowercase();
         match (&*essence, essence.split_once('/')) {
             ("application/x-ndjson" | "application/ndjson" | "application/jsonl", _) => Ok(Self::Batch),
-            (request::FORM, _) => {
-                unsupported("an event is no form (curl -d sends one by default: add -H 'Content-Type: application/json')")
-            }
+            (request::FORM, _) => unsupported(
+                "an event is no form (curl -d sends one by default: add -H 'Content-Type: application/json')",
+            ),
             ("application/json", _) => Ok(Self::Json),
             (json, Some(_)) if json.ends_with("+json") => Ok(Self::Json),
             (_, Some(("text", _))) => match request::parameter(media_type, "charset") {
                 None => Ok(Self::Text),
-                Some(charset) if ["utf-8", "utf8", "us-ascii"].iter().any(|known| charset.eq_ignore_ascii_case(known)) => {
+                Some(charset)
+                    if ["utf-8", "utf8", "us-ascii"]
+                        .iter()
+                        .any(|known| charset.eq_ignore_ascii_case(known)) =>
+                {
                     Ok(Self::Text)
                 }
                 Some(_) => unsupported("a text must be UTF-8"),

@@ -101,7 +101,12 @@ pub(super) fn parameter<'a>(media_type: &'a str, name: &str) -> Option<&'a str> 
 pub(super) fn accepts(headers: &HeaderMap, offered: &str) -> Result<(), Problem> {
     let mut quality = None;
     let mut most_specific = 0;
-    for range in headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')) {
+    for range in headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','))
+    {
         let range_type = essence(range);
         let specific = match range_type.split_once('/') {
             _ if range_type.eq_ignore_ascii_case(offered) => 3,
@@ -134,7 +139,9 @@ mod tests {
             headers.insert(header::ACCEPT, accept.parse().unwrap());
             accepts(&headers, "text/event-stream").is_ok()
         };
-        for accept in ["*/*", "text/*", "text/event-stream", "TEXT/EVENT-STREAM; q=0.5", "text/html, */*;q=0.1"] {
+        for accept in
+            ["*/*", "text/*", "text/event-stream", "TEXT/EVENT-STREAM; q=0.5", "text/html, */*;q=0.1"]
+        {
             assert!(accepted(accept), "{accept}");
         }
         for accept in ["text/html", "application/*", "*/*, text/event-stream;q=0", "text/*;q=0.0", ""] {

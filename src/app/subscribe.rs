@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
     response::IntoResponse,
 };
 
@@ -43,7 +43,8 @@ async fn answer(
     let presented = presented(request.headers());
     let form = request::form(request, app.gateway.config()).await?;
     let parts = [uri.query().unwrap_or_default(), &form];
-    let query = Query::parse(transport, parts, presented.as_ref().map(HeaderValue::as_bytes), app.gateway.config())?;
+    let query =
+        Query::parse(transport, parts, presented.as_ref().map(HeaderValue::as_bytes), app.gateway.config())?;
     if query.subscription.is_empty() {
         return Err(Problem::invalid("topic", "at least one topic or pattern is needed"));
     }
@@ -94,7 +95,9 @@ fn polled(transport: &dyn Transport, batch: &Batch, tell: bool) -> Response<Body
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     } else {
-        let mut body = Vec::with_capacity(128 + batch.events.iter().map(|event| event.document().len() + 1).sum::<usize>());
+        let mut body = Vec::with_capacity(
+            128 + batch.events.iter().map(|event| event.document().len() + 1).sum::<usize>(),
+        );
         transport.batch(&mut body, batch);
         with_body(transport, body.into())
     };
@@ -129,7 +132,7 @@ fn refuse(transport: &dyn Transport, app: &App, problem: Problem) -> Response<Bo
 }
 
 /// What a client presents on its own account, if anything.
-pub(super) fn presented(headers: &axum::http::HeaderMap) -> Option<HeaderValue> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get("last-event-id").cloned()
 }
 

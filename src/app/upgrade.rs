@@ -95,13 +95,15 @@ fn switch(app: &App, mut request: Request, peer: Peer, times: Times) -> Response
 /// The value that accepts a handshake.
 fn handshake(request: &Request) -> Result<HeaderValue, Box<Response<Body>>> {
     let headers = request.headers();
-    let named = |header: &str, token: &str| list(headers, header).any(|held| held.eq_ignore_ascii_case(token));
+    let named =
+        |header: &str, token: &str| list(headers, header).any(|held| held.eq_ignore_ascii_case(token));
     if request.method() != Method::GET
         || request.version() != Version::HTTP_11
         || !named("upgrade", "websocket")
         || !named("connection", "upgrade")
     {
-        let problem = Problem::new(Code::UpgradeRequired, "this path speaks WebSocket (RFC 6455) only").at("Upgrade");
+        let problem =
+            Problem::new(Code::UpgradeRequired, "this path speaks WebSocket (RFC 6455) only").at("Upgrade");
         return Err(with(problem, header::UPGRADE.as_str(), "websocket"));
     }
     if headers.get("sec-websocket-version").is_none_or(|version| version != "13") {

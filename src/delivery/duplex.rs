@@ -290,7 +290,9 @@ impl Subscriber {
         match position {
             None => self.feed.subscribe(patterns),
             Some(position) if self.fresh => {
-                self.feed.restart(after, position).map_err(|ahead| Problem::invalid("after", ahead.to_string()))?;
+                self.feed
+                    .restart(after, position)
+                    .map_err(|ahead| Problem::invalid("after", ahead.to_string()))?;
             }
             Some(position) => {
                 let field = if matches!(position, Position::Last(_)) { "last" } else { "after" };

@@ -85,7 +85,8 @@ impl Socket {
 
     /// Fails once a head has been under way for too long.
     fn poll_head(&mut self, cx: &mut Context<'_>, got_bytes: bool) -> io::Result<()> {
-        let (arrived, answering) = (self.heads.0.0.load(Ordering::Relaxed), self.heads.0.1.load(Ordering::Relaxed));
+        let (arrived, answering) =
+            (self.heads.0.0.load(Ordering::Relaxed), self.heads.0.1.load(Ordering::Relaxed));
         if arrived != self.heads_seen || answering > 0 {
             self.heads_seen = arrived;
             self.head_due = None;
@@ -93,8 +94,8 @@ impl Socket {
         if got_bytes && answering == 0 && self.head_due.is_none() {
             self.head_due = Some(Box::pin(sleep(self.head_timeout)));
         }
-        match &mut self.head_due {
-            Some(due) if due.as_mut().poll(cx).is_ready() => Err(io::ErrorKind::TimedOut.into()),
+        match self.head_due.as_mut().map(|due| due.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Err(io::ErrorKind::TimedOut.into()),
             _ => Ok(()),
         }
     }

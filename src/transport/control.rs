@@ -4,7 +4,11 @@ use std::{io::Write, time::Duration};
 
 use serde_json::value::RawValue;
 
-use crate::{bus::reader::Gap, error::Problem, event::{Cursor, quote}};
+use crate::{
+    bus::reader::Gap,
+    error::Problem,
+    event::{Cursor, quote},
+};
 
 /// One control.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +44,9 @@ impl Control<'_> {
                 put(out, format_args!("{{\"control\":\"hello\",\"cursor\":"));
                 quote(out, cursor);
             }
-            Self::Cursor(cursor) => put(out, format_args!("{{\"control\":\"cursor\",\"cursor\":\"{cursor}\"")),
+            Self::Cursor(cursor) => {
+                put(out, format_args!("{{\"control\":\"cursor\",\"cursor\":\"{cursor}\""))
+            }
             Self::Gap(gap) => {
                 put(out, format_args!("{{\"control\":\"gap\","));
                 gap_members(out, gap);

@@ -131,10 +131,13 @@ mod tests {
     fn operations_are_read() {
         let (reference, op) = parse(r#"{"op":"subscribe","ref":1,"topic":["a","b/*"],"after":"earliest"}"#);
         assert_eq!(reference.unwrap().get(), "1");
-        assert!(matches!(op, Ok(Op::Subscribe { patterns, position: Some(Position::Earliest) }) if patterns.len() == 2));
+        assert!(
+            matches!(op, Ok(Op::Subscribe { patterns, position: Some(Position::Earliest) }) if patterns.len() == 2)
+        );
         let (_, op) = parse(r#"{"op":"unsubscribe","ref":"x","topic":"a"}"#);
         assert!(matches!(op, Ok(Op::Unsubscribe { patterns }) if patterns[0].as_str() == "a"));
-        let (reference, op) = parse("{\"op\":\"publish\",\"topic\":\"a\",\"data\":{\"x\":\n1.50},\"type\":\"\\u0074\"}");
+        let (reference, op) =
+            parse("{\"op\":\"publish\",\"topic\":\"a\",\"data\":{\"x\":\n1.50},\"type\":\"\\u0074\"}");
         assert!(reference.is_none());
         let Ok(Op::Publish { topic, kind, data, key }) = op else { panic!("{op:?}") };
         assert_eq!((&*topic, kind.as_deref(), data.get(), key), ("a", Some("t"), "{\"x\":\n1.50}", None));
@@ -143,14 +146,24 @@ mod tests {
     #[test]
     fn refusals_name_the_key() {
         for (text, field) in [
-            ("", "body"), ("[]", "body"), ("{}", "op"), (r#"{"op":"dance"}"#, "op"), (r#"{"op":7}"#, "op"),
-            (r#"{"op":"subscribe"}"#, "topic"), (r#"{"op":"subscribe","topic":[]}"#, "topic"),
-            (r#"{"op":"subscribe","topic":[7]}"#, "topic"), (r#"{"op":"subscribe","topic":"a//b"}"#, "topic"),
-            (r#"{"op":"subscribe","topic":"a","after":7}"#, "after"), (r#"{"op":"subscribe","topic":"a","last":"x"}"#, "last"),
+            ("", "body"),
+            ("[]", "body"),
+            ("{}", "op"),
+            (r#"{"op":"dance"}"#, "op"),
+            (r#"{"op":7}"#, "op"),
+            (r#"{"op":"subscribe"}"#, "topic"),
+            (r#"{"op":"subscribe","topic":[]}"#, "topic"),
+            (r#"{"op":"subscribe","topic":[7]}"#, "topic"),
+            (r#"{"op":"subscribe","topic":"a//b"}"#, "topic"),
+            (r#"{"op":"subscribe","topic":"a","after":7}"#, "after"),
+            (r#"{"op":"subscribe","topic":"a","last":"x"}"#, "last"),
             (r#"{"op":"subscribe","topic":"a","last":1,"after":"z-1"}"#, "last"),
-            (r#"{"op":"subscribe","topic":"a","x":1}"#, "x"), (r#"{"op":"publish","topic":"a"}"#, "data"),
-            (r#"{"op":"publish","data":1}"#, "topic"), (r#"{"op":"publish","topic":"a","data":1,"key":1}"#, "key"),
-            (r#"{"op":"subscribe","ref":{},"topic":"a"}"#, "ref"), (r#"{"op":"subscribe","ref":null,"topic":"a"}"#, "ref"),
+            (r#"{"op":"subscribe","topic":"a","x":1}"#, "x"),
+            (r#"{"op":"publish","topic":"a"}"#, "data"),
+            (r#"{"op":"publish","data":1}"#, "topic"),
+            (r#"{"op":"publish","topic":"a","data":1,"key":1}"#, "key"),
+            (r#"{"op":"subscribe","ref":{},"topic":"a"}"#, "ref"),
+            (r#"{"op":"subscribe","ref":null,"topic":"a"}"#, "ref"),
         ] {
             let (_, op) = parse(text);
             assert_eq!(op.unwrap_err().field.as_deref(), Some(field), "{text}");

@@ -154,11 +154,22 @@ mod tests {
     #[test]
     fn every_fault_names_its_field() {
         for (query, field) in [
-            ("topic=a//b", "topic"), ("topic=%ff", "topic"), ("topic=%4", "topic"), ("topic=%zz", "topic"),
-            ("topic=a&topics=b", "topics"), ("topic=a&heartbeat=9", "heartbeat"), ("topic=a&after=x", "after"),
-            ("topic=a&after=z-1&after=z-1", "after"), ("topic=a&last=0", "last"), ("topic=a&last=x", "last"),
-            ("topic=a&after=z-1&last=1", "last"), ("topic=a&limit=0", "limit"), ("topic=a&limit=1001", "limit"),
-            ("topic=a&until=z-1", "until"), ("topic=a&after=z-1&until=", "until"), ("topic=a&%ff=1", "%ff"),
+            ("topic=a//b", "topic"),
+            ("topic=%ff", "topic"),
+            ("topic=%4", "topic"),
+            ("topic=%zz", "topic"),
+            ("topic=a&topics=b", "topics"),
+            ("topic=a&heartbeat=9", "heartbeat"),
+            ("topic=a&after=x", "after"),
+            ("topic=a&after=z-1&after=z-1", "after"),
+            ("topic=a&last=0", "last"),
+            ("topic=a&last=x", "last"),
+            ("topic=a&after=z-1&last=1", "last"),
+            ("topic=a&limit=0", "limit"),
+            ("topic=a&limit=1001", "limit"),
+            ("topic=a&until=z-1", "until"),
+            ("topic=a&after=z-1&until=", "until"),
+            ("topic=a&%ff=1", "%ff"),
         ] {
             assert_eq!(parse(&Poll, query).unwrap_err().field.as_deref(), Some(field), "{query}");
         }

@@ -77,7 +77,6 @@ pub async fn serve(
     times: Times,
     max_message: usize,
 ) {
-    let now = Instant::now();
     let mut socket = Socket {
         io,
         peer,
@@ -85,8 +84,8 @@ pub async fn serve(
         output: Vec::new(),
         decoder: Decoder::new(max_message),
         state: State::Open,
-        heard: now,
-        beat: now + times.heartbeat,
+        unanswered: 0,
+        beat: Instant::now() + times.heartbeat,
         times,
     };
     // An error of the socket is the end of the connection, and nobody is left to tell.
@@ -100,7 +99,8 @@ struct Socket<S> {
     output: Vec<u8>,
     decoder: Decoder,
     state: State,
-    heard: Instant,
+    /// Pings since the peer was last heard of.
+    unanswered: u8,
     beat: Instant,
     times: Times,
 }
@@ -127,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             tokio::select! {
                 heard = exchange(&mut self.io, &mut self.output, &mut self.input) => {
                     if heard? {
-                        self.heard = Instant::now();
+                        self.unanswered = 0;
                         self.take_input();
                     }
                 }
@@ -163,24 +163,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.beat = Instant::now() + self.times.heartbeat;
     }
 
-    /// A heartbeat, unless the peer has been silent for two.
+    /// A heartbeat, unless the peer has answered none of the last two.
     fn keep_alive(&mut self) {
-        let now = Instant::now();
-        self.beat = now + self.times.heartbeat;
-        if now - self.heard > self.times.heartbeat * 2 {
+        self.beat = Instant::now() + self.times.heartbeat;
+        let pending = match &mut self.peer {
+            Peer::Subscriber(subscriber) => subscriber.feed.read(TURN),
+            Peer::Echo | Peer::Refused(_) => return self.ping(|out| wsframe::ping(out, b"")),
+        };
+        if pending.is_empty() {
+            self.ping(|out| Websocket.heartbeat(out, pending.cursor));
+        } else {
+            Websocket.batch(&mut self.output, &pending);
+        }
+    }
+
+    fn ping(&mut self, ping: impl FnOnce(&mut Vec<u8>)) {
+        if self.unanswered == 2 {
             return self.close(1011, "ping_timeout");
         }
-        match &mut self.peer {
-            Peer::Subscriber(subscriber) => {
-                let batch = subscriber.feed.read(TURN);
-                if batch.is_empty() {
-                    Websocket.heartbeat(&mut self.output, batch.cursor);
-                } else {
-                    Websocket.batch(&mut self.output, &batch);
-                }
-            }
-            Peer::Echo | Peer::Refused(_) => wsframe::ping(&mut self.output, b""),
-        }
+        self.unanswered += 1;
+        ping(&mut self.output);
     }
 
     fn take_input(&mut self) {

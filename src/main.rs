@@ -1,6 +1,7 @@
 //! The command `fanlight`: a gateway, and the two ends of its wire.
 
 mod cli;
+mod host;
 
 use std::process::ExitCode;
 

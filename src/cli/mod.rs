@@ -2,6 +2,7 @@
 
 mod bind;
 mod config;
+mod demo;
 mod serve;
 mod settings;
 mod signals;
@@ -23,11 +24,14 @@ use clap::{Parser, Subcommand};
 #[command(version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    demo: demo::Demo,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Config(config::Config),
 }
@@ -35,7 +39,8 @@ enum Command {
 /// Parses the command line, does what it says, and tells the exit status.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {
+    match cli.command.unwrap_or(Command::Demo(cli.demo)) {
+        Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
         Command::Config(config) => config.run(),
     }

@@ -1,8 +1,11 @@
 //! The command line: what is asked for, and who answers it.
 
+mod backoff;
 mod bind;
 mod config;
 mod demo;
+mod http;
+mod publish;
 mod serve;
 mod settings;
 mod signals;
@@ -34,6 +37,7 @@ enum Command {
     Demo(demo::Demo),
     Serve(serve::Serve),
     Config(config::Config),
+    Publish(publish::Publish),
 }
 
 /// Parses the command line, does what it says, and tells the exit status.
@@ -43,6 +47,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
         Command::Config(config) => config.run(),
+        Command::Publish(publish) => publish.run(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod bind;
+mod client;
 mod config;
 mod demo;
 mod http;
@@ -9,6 +10,7 @@ mod publish;
 mod serve;
 mod settings;
 mod signals;
+mod subscribe;
 
 use std::{
     fmt::Display,
@@ -38,6 +40,7 @@ enum Command {
     Serve(serve::Serve),
     Config(config::Config),
     Publish(publish::Publish),
+    Subscribe(subscribe::Subscribe),
 }
 
 /// Parses the command line, does what it says, and tells the exit status.
@@ -48,6 +51,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Config(config) => config.run(),
         Command::Publish(publish) => publish.run(),
+        Command::Subscribe(subscribe) => subscribe.run(),
     }
 }
 

@@ -1,0 +1,160 @@
+//! What stands before every endpoint: who may ask, and how much a head may hold.
+//!
+//! Tokens are checked here too once there are any: this is the one place where a request becomes one of
+//! somebody.
+
+use std::{net::IpAddr, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, header, request::Parts, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http_body::Body as _;
+use tower_http::cors::{AllowOrigin, CorsLayer, Vary};
+
+use super::{App, answer};
+use crate::{
+    config::Config,
+    delivery::hosted::spread,
+    error::{Code, Problem},
+};
+
+/// The longest request target, in bytes.
+const MAX_TARGET: usize = 8 << 10;
+/// How long a browser may remember what it was allowed (Chromium remembers no longer).
+const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
+
+/// What a request carries that came on a connection too many: all it gets is a reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowded(pub Code);
+
+/// Lets a request through, or says why not.
+pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+    let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz"];
+    let checked = check_head(&request, app.gateway.config())
+        .and_then(|()| check_source(request.headers(), app.gateway.config()))
+        .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
+    let crowded = request.extensions().get::<Crowded>().is_some();
+    let mut response = match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    if crowded && response.status() != 101 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Refuses a request that came on a connection too many.
+///
+/// # Errors
+/// [`Code::Unavailable`] or [`Code::TooManyRequests`].
+pub(super) fn full(request: &Request) -> Result<(), Problem> {
+    let Some(Crowded(code)) = request.extensions().get() else { return Ok(()) };
+    let detail = match code {
+        Code::TooManyRequests => "there are too many connections from this address",
+        _ => "there are too many connections",
+    };
+    Err(Problem::new(*code, detail).retry_after(spread(Duration::from_secs(5))))
+}
+
+/// What pages of other origins may do: those that are allowed, everything.
+pub(super) fn cors(config: &Config) -> CorsLayer {
+    let (config, any) = (config.clone(), config.allow_origin.iter().any(|origin| origin == "*"));
+    let allowed = move |origin: &HeaderValue, request: &Parts| {
+        any || origin.to_str().is_ok_and(|origin| is_allowed(origin, &request.headers, &config))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allowed))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            header::HeaderName::from_static("last-event-id"),
+            header::HeaderName::from_static("idempotency-key"),
+        ])
+        .expose_headers([header::HeaderName::from_static(answer::CURSOR), header::RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE)
+        .vary(Vary::list([header::ORIGIN]))
+}
+
+fn check_head(request: &Request, config: &Config) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET {
+        let detail = format!("it has {target} bytes, and may have {MAX_TARGET}: send the fields as a POST");
+        return Err(Problem::new(Code::UriTooLong, detail));
+    }
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if target as u64 + fields.sum::<usize>() as u64 > config.max_head.as_u64() {
+        let detail = format!("it may have {} bytes", config.max_head.as_u64());
+        return Err(Problem::new(Code::HeadTooLarge, detail));
+    }
+    let has_body = request.body().size_hint().exact() != Some(0);
+    if has_body && matches!(*request.method(), Method::GET | Method::HEAD) {
+        let detail = "a GET has none here: send the fields in the query, or as a form by POST";
+        return Err(Problem::invalid("body", detail));
+    }
+    Ok(())
+}
+
+/// An open gateway on loopback is within reach of every page that its user opens, so it looks at the name it
+/// is called by (DNS can be made to point any name at it) and at the page that calls.
+fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if is_open_loopback(config) {
+        let known = host.and_then(|host| host.parse::<Authority>().ok()).is_some_and(|host| {
+            is_loopback(host.host())
+                || config.listen.iter().any(|listen| same_address(host.host(), listen.ip()))
+        });
+        if !known {
+            let detail =
+                "this gateway is open and answers only to loopback names: localhost, 127.0.0.1, [::1]";
+            return Err(Problem::new(Code::NotAllowed, detail).at("Host"));
+        }
+    }
+    let foreign = headers
+        .get_all(header::ORIGIN)
+        .iter()
+        .find(|origin| !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, config)));
+    match foreign {
+        None => Ok(()),
+        Some(_) => {
+            let detail = "pages of this origin may not use the gateway; --allow-origin names those that may";
+            Err(Problem::new(Code::NotAllowed, detail).at("Origin"))
+        }
+    }
+}
+
+fn is_allowed(origin: &str, headers: &HeaderMap, config: &Config) -> bool {
+    if config.allow_origin.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let (Ok(page), Some(Ok(host))) = (authority.parse::<Authority>(), host.map(str::parse::<Authority>))
+    else {
+        return false;
+    };
+    let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    let same_port = page.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(port);
+    let same_host = page.host().eq_ignore_ascii_case(host.host());
+    let both_loopback = is_open_loopback(config) && is_loopback(page.host()) && is_loopback(host.host());
+    same_port && (same_host || both_loopback)
+}
+
+fn is_open_loopback(config: &Config) -> bool {
+    let mut addresses = config.listen.iter().chain(&config.publish_listen);
+    !config.insecure_open && addresses.all(|address| address.ip().is_loopback())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
+fn same_address(host: &str, ip: IpAddr) -> bool {
+    host.trim_start_matches('[').trim_end_matches(']').parse() == Ok(ip)
+}

@@ -1,0 +1,210 @@
+//! The application: which path leads where. The one file that names everything.
+
+mod answer;
+mod guard;
+mod publish;
+mod request;
+mod subscribe;
+mod upgrade;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router, middleware,
+    routing::{MethodRouter, get, post},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    bus::{
+        Bus,
+        log::{Bounds, Budget},
+    },
+    config::Config,
+    delivery::hub::Hub,
+    error::{Code, Problem},
+    event::{Cursor, Epoch},
+    page,
+    publish::{Content, Publisher},
+    transport::{Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse},
+};
+
+pub use guard::Crowded;
+
+/// A gateway: its bus and its configuration. Its clones are the same gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    bus: Arc<Bus>,
+    publisher: Publisher,
+    phase: AtomicU8,
+    publishing: AtomicUsize,
+}
+
+/// How far the gateway is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// It serves, and asks to be given no more (`/readyz`).
+    Leaving,
+    /// It takes no new subscriber and no new event.
+    Draining,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Publishing and subscribing.
+    Both,
+    /// Subscribing; publishing has a listener of its own.
+    Subscribe,
+    /// Publishing.
+    Publish,
+}
+
+/// What the handlers of one hub share.
+#[derive(Clone, Debug)]
+struct App {
+    gateway: Gateway,
+    hub: Arc<Hub>,
+    role: Role,
+}
+
+impl Gateway {
+    /// A gateway with an empty log.
+    pub fn new(config: Config) -> Self {
+        let bounds = Bounds {
+            events: config.history_events,
+            age: config.history_age,
+            bytes: config.history_bytes.as_u64(),
+        };
+        let bus = Arc::new(Bus::new(Epoch(fastrand::u64(..)), bounds));
+        let publisher = Publisher::new(bus.clone(), config.max_event);
+        Self(Arc::new(Shared {
+            config,
+            bus,
+            publisher,
+            phase: AtomicU8::new(Phase::Serving as u8),
+            publishing: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Publishes an event from within the process.
+    ///
+    /// # Errors
+    /// The [`Problem`] that a client would get.
+    pub fn publish_json(&self, topic: &str, kind: Option<&str>, data: &[u8]) -> Result<Cursor, Problem> {
+        let draft = self.0.publisher.draft(topic, kind, Content::Json(data))?;
+        Ok(self.0.publisher.publish(vec![draft], None)?[0])
+    }
+
+    /// The whole gateway as a router, to be served by itself or nested under a path of another
+    /// application. It has a hub of its own, which runs on the current runtime.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn router(&self) -> Router {
+        let hub = Hub::new(self.0.bus.clone());
+        let running = hub.clone();
+        tokio::spawn(async move { running.run().await });
+        self.routes(hub, Role::Both)
+    }
+
+    /// What the gateway was told.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The routes of a listener, whose subscribers are in this hub.
+    pub(crate) fn routes(&self, hub: Arc<Hub>, role: Role) -> Router {
+        let app = App { gateway: self.clone(), hub, role };
+        let mut routes = Router::new()
+            .route("/healthz", get(answer::health))
+            .route("/readyz", get(answer::ready))
+            .route("/v1/cursor", get(answer::cursor));
+        if role != Role::Subscribe {
+            routes = routes.route("/v1/publish", post(publish::serve));
+        }
+        if role != Role::Publish {
+            routes = routes
+                .route("/v1/poll", subscription(&Poll))
+                .route("/v1/longpoll", subscription(&Longpoll))
+                .route("/v1/chunked", subscription(&Chunked))
+                .route("/v1/sse", subscription(&Sse))
+                .route("/v1/websocket", get(upgrade::websocket))
+                .route("/v1/echo", get(upgrade::echo))
+                .route("/docs/errors", get(answer::errors))
+                .merge(page::router());
+        }
+        routes
+            .fallback(answer::not_found)
+            .method_not_allowed_fallback(answer::method_not_allowed)
+            .layer(guard::cors(self.config()))
+            .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+            .layer(CatchPanicLayer::custom(answer::panicked))
+            .with_state(app)
+    }
+
+    pub(crate) fn bus(&self) -> &Arc<Bus> {
+        &self.0.bus
+    }
+
+    /// Evicts what has become too old.
+    pub(crate) fn expire(&self) {
+        self.0.bus.expire(self.0.publisher.now());
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.0.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// Publishes that were begun and are not answered yet.
+    pub(crate) fn publishing(&self) -> usize {
+        self.0.publishing.load(Ordering::Acquire)
+    }
+
+    fn is_in(&self, phase: Phase) -> bool {
+        self.0.phase.load(Ordering::Acquire) >= phase as u8
+    }
+
+    /// Refuses what is new while the gateway goes.
+    fn admit(&self) -> Result<(), Problem> {
+        if self.is_in(Phase::Draining) {
+            let retry = crate::delivery::hosted::spread(self.config().retry);
+            return Err(Problem::new(Code::Unavailable, "the gateway is shutting down").retry_after(retry));
+        }
+        Ok(())
+    }
+
+    /// Counts a publish that is not answered yet.
+    fn begin_publish(&self) -> Publishing {
+        self.0.publishing.fetch_add(1, Ordering::AcqRel);
+        Publishing(self.clone())
+    }
+}
+
+struct Publishing(Gateway);
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.0.0.publishing.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What an answer to a poll holds at most: the limit that was asked for, and 1 MiB.
+fn answer_budget(limit: usize) -> Budget {
+    Budget { events: limit, bytes: 1 << 20 }
+}
+
+fn subscription(transport: &'static dyn Transport) -> MethodRouter<App> {
+    let serve = move |app, request| subscribe::serve(transport, app, request);
+    get(serve).post(serve)
+}

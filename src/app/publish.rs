@@ -1,0 +1,105 @@
+//! Publishing over HTTP.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{Response, header},
+    response::IntoResponse,
+};
+
+use super::{App, request};
+use crate::{
+    bus::idempotency::Key,
+    error::{Code, Problem},
+    fields::Fields,
+    publish::{Content, checked_key},
+};
+
+/// `POST /v1/publish`: one event, or a batch of them.
+pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Response<Body>, Problem> {
+    app.gateway.admit()?;
+    let _counted = app.gateway.begin_publish();
+    let (head, body) = request.into_parts();
+    let config = app.gateway.config();
+    let mut fields =
+        Fields::split("publish", &["topic", "type"], [head.uri.query().unwrap_or_default(), ""])?;
+    let (mut topics, kind) = (fields.take_all("topic"), fields.take("type"));
+    if topics.len() > 1 {
+        return Err(Problem::invalid("topic", "an event has one topic"));
+    }
+    let (topic, kind) = (topics.pop(), kind.as_deref());
+    let media_type = request::media_type(&head.headers)?;
+    let format = Format::of(media_type)?;
+    if topic.is_none() && !matches!(format, Format::Batch) {
+        return Err(Problem::invalid("topic", "it is missing"));
+    }
+    let key = request::single(&head.headers, "idempotency-key", "Idempotency-Key")?;
+    let key = key.map(|key| checked_key(key, "Idempotency-Key")).transpose()?;
+    let limit = if matches!(format, Format::Batch) { config.max_batch } else { config.max_event };
+    let body = request::body(body, limit.as_u64() as usize, config).await?;
+
+    let publisher = &app.gateway.0.publisher;
+    let topic = topic.as_deref();
+    let drafts = match (&format, topic) {
+        (Format::Batch, topic) => publisher.batch(topic, kind, &body)?,
+        (Format::Json, Some(topic)) => vec![publisher.draft(topic, kind, Content::Json(&body))?],
+        (Format::Text, Some(topic)) => vec![publisher.draft(topic, kind, Content::Text(&body))?],
+        (Format::Binary(media_type), Some(topic)) => {
+            vec![publisher.draft(topic, kind, Content::Binary(media_type, &body))?]
+        }
+        (_, None) => return Err(Problem::invalid("topic", "it is missing")),
+    };
+    let key = key.map(|key| {
+        let content = [media_type.unwrap_or_default().as_bytes(), kind.unwrap_or_default().as_bytes(), &body];
+        Key::new(topic.unwrap_or_default(), key, content)
+    });
+    let ids = publisher.publish(drafts, key)?;
+    let body = match (&format, &ids[..]) {
+        (Format::Batch, ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+            format!("{{\"ids\":[{}]}}", ids.join(","))
+        }
+        (_, ids) => format!("{{\"id\":\"{}\"}}", ids[0]),
+    };
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// What the content type makes of a body.
+enum Format<'a> {
+    Batch,
+    Json,
+    Text,
+    Binary(&'a str),
+}
+
+impl<'a> Format<'a> {
+    fn of(media_type: Option<&'a str>) -> Result<Self, Problem> {
+        let unsupported =
+            |detail: &'static str| Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"));
+        let Some(media_type) = media_type else {
+            return unsupported("say what the body is, such as application/json");
+        };
+        let essence = request::essence(media_type).to_ascii_lowercase();
+        match (&*essence, essence.split_once('/')) {
+            ("application/x-ndjson" | "application/ndjson" | "application/jsonl", _) => Ok(Self::Batch),
+            (request::FORM, _) => unsupported(
+                "an event is no form (curl -d sends one by default: add -H 'Content-Type: application/json')",
+            ),
+            ("application/json", _) => Ok(Self::Json),
+            (json, Some(_)) if json.ends_with("+json") => Ok(Self::Json),
+            (_, Some(("text", _))) => match request::parameter(media_type, "charset") {
+                None => Ok(Self::Text),
+                Some(charset)
+                    if ["utf-8", "utf8", "us-ascii"]
+                        .iter()
+                        .any(|known| charset.eq_ignore_ascii_case(known)) =>
+                {
+                    Ok(Self::Text)
+                }
+                Some(_) => unsupported("a text must be UTF-8"),
+            },
+            (_, Some((kind, rest))) if !kind.is_empty() && !rest.is_empty() => Ok(Self::Binary(media_type)),
+            _ => unsupported("it is no media type"),
+        }
+    }
+}

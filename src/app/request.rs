@@ -1,0 +1,152 @@
+//! What every endpoint asks of a request: its form, its headers, what the client accepts.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    http::{HeaderMap, Method, header},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::{
+    config::Config,
+    error::{Code, Problem},
+};
+
+/// The largest form, in bytes.
+const MAX_FORM: usize = 64 << 10;
+/// The media type of a form.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The form of a POST; empty for a GET.
+///
+/// # Errors
+/// A [`Problem`] if the body is no form, too large, or too slow.
+pub(super) async fn form(request: Request, config: &Config) -> Result<String, Problem> {
+    if request.method() != Method::POST {
+        return Ok(String::new());
+    }
+    match media_type(request.headers())? {
+        Some(media_type) if essence(media_type).eq_ignore_ascii_case(FORM) => {}
+        _ => {
+            let detail = format!("the fields are taken as {FORM}");
+            return Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"));
+        }
+    }
+    let body = body(request.into_body(), MAX_FORM, config).await?;
+    String::from_utf8(body.into()).map_err(|_| Problem::invalid("body", "the form is not UTF-8"))
+}
+
+/// The whole body, if it is at most `limit` bytes and comes in time.
+///
+/// # Errors
+/// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::InvalidRequest`] if it breaks off.
+pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<Bytes, Problem> {
+    let collected = tokio::time::timeout(config.body_timeout, Limited::new(body, limit).collect());
+    match collected.await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Problem::new(Code::TooLarge, format!("the body is larger than {limit} bytes")).at("body"))
+        }
+        Ok(Err(_)) => Err(Problem::invalid("body", "the body breaks off, or its chunks are malformed")),
+        Err(_) => {
+            let detail = format!("the body did not come within {:?}", config.body_timeout);
+            Err(Problem::new(Code::RequestTimeout, detail).at("body"))
+        }
+    }
+}
+
+/// The one `Content-Type` of a request.
+///
+/// # Errors
+/// A [`Problem`] if it is repeated or unreadable.
+pub(super) fn media_type(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    single(headers, header::CONTENT_TYPE.as_str(), "Content-Type")
+}
+
+/// The one value of a header.
+///
+/// # Errors
+/// A [`Problem`] naming it if it is repeated or is not visible ASCII.
+pub(super) fn single<'a>(
+    headers: &'a HeaderMap,
+    header: &str,
+    field: &'static str,
+) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(header).iter();
+    let value = values.next().map(|value| value.to_str()).transpose();
+    match (value, values.next()) {
+        (Ok(value), None) => Ok(value),
+        (_, Some(_)) => Err(Problem::invalid(field, "it may be given once only")),
+        (Err(_), None) => Err(Problem::invalid(field, "it is not visible ASCII")),
+    }
+}
+
+/// A media type without its parameters.
+pub(super) fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// A parameter of a media type, without its quotes.
+pub(super) fn parameter<'a>(media_type: &'a str, name: &str) -> Option<&'a str> {
+    media_type.split(';').skip(1).find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// Refuses a client that accepts nothing of this media type (RFC 9110, 12.5.1).
+///
+/// # Errors
+/// [`Code::NotAcceptable`].
+pub(super) fn accepts(headers: &HeaderMap, offered: &str) -> Result<(), Problem> {
+    let mut quality = None;
+    let mut most_specific = 0;
+    for range in headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','))
+    {
+        let range_type = essence(range);
+        let specific = match range_type.split_once('/') {
+            _ if range_type.eq_ignore_ascii_case(offered) => 3,
+            Some((kind, "*")) if kind != "*" && offered.starts_with(&format!("{kind}/")) => 2,
+            Some(("*", "*")) => 1,
+            _ => 0,
+        };
+        quality.get_or_insert(0.0);
+        if specific > most_specific {
+            most_specific = specific;
+            quality = Some(parameter(range, "q").and_then(|q| q.parse().ok()).unwrap_or(1.0_f32));
+        }
+    }
+    match quality {
+        Some(quality) if quality <= 0.0 => {
+            Err(Problem::new(Code::NotAcceptable, format!("this path sends {offered}")).at("Accept"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_range_decides() {
+        let accepted = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            accepts(&headers, "text/event-stream").is_ok()
+        };
+        for accept in
+            ["*/*", "text/*", "text/event-stream", "TEXT/EVENT-STREAM; q=0.5", "text/html, */*;q=0.1"]
+        {
+            assert!(accepted(accept), "{accept}");
+        }
+        for accept in ["text/html", "application/*", "*/*, text/event-stream;q=0", "text/*;q=0.0", ""] {
+            assert!(!accepted(accept), "{accept}");
+        }
+        assert!(accepts(&HeaderMap::new(), "text/event-stream").is_ok());
+    }
+}

@@ -1,0 +1,154 @@
+//! Subscribing over HTTP: from a request to an answer, or to one without an end.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    response::IntoResponse,
+};
+
+use super::{App, answer, answer_budget, guard, request};
+use crate::{
+    bus::reader::{Ahead, Batch, Position, Reader},
+    delivery::{
+        feed::Feed,
+        hosted::{self, Stream, spread},
+    },
+    error::{Code, Problem},
+    transport::{Hold, Transport, control::Control, query::Query},
+};
+
+/// Answers a request for events over `transport`.
+pub(super) async fn serve(
+    transport: &'static dyn Transport,
+    State(app): State<App>,
+    request: Request,
+) -> Response<Body> {
+    match answer(transport, &app, request).await {
+        Ok(response) => response,
+        Err(problem) => refuse(transport, &app, problem),
+    }
+}
+
+async fn answer(
+    transport: &'static dyn Transport,
+    app: &App,
+    request: Request,
+) -> Result<Response<Body>, Problem> {
+    let (_, media_type) = transport.head()[0];
+    request::accepts(request.headers(), media_type)?;
+    let head_only = request.method() == Method::HEAD;
+    let full = guard::full(&request);
+    let uri = request.uri().clone();
+    let presented = presented(request.headers());
+    let form = request::form(request, app.gateway.config()).await?;
+    let parts = [uri.query().unwrap_or_default(), &form];
+    let query =
+        Query::parse(transport, parts, presented.as_ref().map(HeaderValue::as_bytes), app.gateway.config())?;
+    if query.subscription.is_empty() {
+        return Err(Problem::invalid("topic", "at least one topic or pattern is needed"));
+    }
+    full?;
+    app.gateway.admit()?;
+    if head_only {
+        return Ok(head(transport));
+    }
+    open(transport, app, query).await
+}
+
+async fn open(transport: &'static dyn Transport, app: &App, query: Query) -> Result<Response<Body>, Problem> {
+    let config = app.gateway.config();
+    let budget = answer_budget(query.limit);
+    let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
+    let asks_for_events = query.position != Position::Now;
+    let opened = app.gateway.bus().open(query.subscription, query.position);
+    let (reader, hello) = opened.map_err(|ahead| self::ahead(&ahead))?;
+    let mut reader = bounded(reader, query.until)?;
+    match transport.hold() {
+        Hold::ForGood => {
+            let feed = Feed::new(app.hub.clone(), reader);
+            let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
+            Ok(with_body(transport, Body::new(stream)))
+        }
+        Hold::UntilSomething if waits => {
+            let mut feed = Feed::new(app.hub.clone(), reader);
+            let (batch, goes) = hosted::wait(&mut feed, budget, query.timeout).await;
+            let mut response = polled(transport, &batch, false);
+            if goes {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        }
+        Hold::Not | Hold::UntilSomething => {
+            let batch = app.gateway.bus().read(&mut reader, budget);
+            let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
+            Ok(polled(transport, &batch, tell))
+        }
+    }
+}
+
+/// The answer to a poll; one without anything to tell has no content, unless it was asked for the cursor.
+fn polled(transport: &dyn Transport, batch: &Batch, tell: bool) -> Response<Body> {
+    let mut response = if batch.is_empty() && !tell {
+        let mut response = head(transport);
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        let mut body = Vec::with_capacity(
+            128 + batch.events.iter().map(|event| event.document().len() + 1).sum::<usize>(),
+        );
+        transport.batch(&mut body, batch);
+        with_body(transport, body.into())
+    };
+    let cursor = HeaderValue::try_from(batch.cursor.to_string()).expect("a cursor is visible ASCII");
+    response.headers_mut().insert(answer::CURSOR, cursor);
+    response
+}
+
+fn head(transport: &dyn Transport) -> Response<Body> {
+    with_body(transport, Body::empty())
+}
+
+fn with_body(transport: &dyn Transport, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    for (name, value) in transport.head() {
+        response.headers_mut().insert(*name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// An EventSource gives up for good on any answer but 200, so where trying again will help, it gets one
+/// with the pause to make first.
+fn refuse(transport: &dyn Transport, app: &App, problem: Problem) -> Response<Body> {
+    let passes = matches!(problem.code, Code::TooManyRequests | Code::Unavailable);
+    if transport.name() != "sse" || !passes {
+        return problem.into_response();
+    }
+    let after = problem.retry_after.unwrap_or_else(|| spread(app.gateway.config().retry));
+    let mut body = format!("retry: {}\n", after.as_millis()).into_bytes();
+    transport.control(&mut body, &Control::Error(None, &problem));
+    with_body(transport, body.into())
+}
+
+/// What a client presents on its own account, if anything.
+pub(super) fn presented(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get("last-event-id").cloned()
+}
+
+/// A position that the log has not reached.
+pub(super) fn ahead(ahead: &Ahead) -> Problem {
+    Problem::invalid("after", ahead.to_string())
+}
+
+fn bounded(reader: Reader, until: Option<crate::event::Cursor>) -> Result<Reader, Problem> {
+    let Some(until) = until else { return Ok(reader) };
+    let at = reader.cursor();
+    if until.epoch != at.epoch {
+        return Err(Problem::invalid("until", "it is a place in another log"));
+    }
+    if until.offset < at.offset {
+        return Err(Problem::invalid("until", format!("it lies before {at}, where this would begin")));
+    }
+    Ok(reader.until(until.offset))
+}

@@ -1,0 +1,132 @@
+//! The event bus: one log that is appended once and read by all, and bells that say 'there is more'.
+//!
+//! A publish rings; it hands nothing over. Whoever is rung looks whether its place lies before the
+//! log's head, so a wake-up can be spurious and cannot be lost. The bus knows no HTTP and no clock: time
+//! comes in as the duration since the log began.
+
+pub mod evicted;
+pub mod idempotency;
+pub mod interest;
+pub mod log;
+pub mod reader;
+
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use self::{
+    idempotency::{Key, Keys, Mismatch},
+    log::{Bounds, Budget, Log},
+    reader::{Ahead, Batch, Position, Reader},
+};
+use crate::{
+    event::{Cursor, Draft, Epoch},
+    topic::{Subscription, Topic},
+};
+
+/// The bus. All that publish and all that subscribe share one.
+#[derive(Debug)]
+pub struct Bus {
+    state: RwLock<State>,
+    bells: Mutex<Vec<Arc<Notify>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    keys: Keys,
+}
+
+impl Bus {
+    /// A bus with an empty log.
+    pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
+        let state = State { log: Log::new(epoch, bounds), keys: Keys::default() };
+        Self { state: RwLock::new(state), bells: Mutex::default() }
+    }
+
+    /// Appends all the drafts, one after the other, or none. A key that was used for the same content
+    /// gets the first answer.
+    ///
+    /// # Errors
+    /// [`Mismatch`] if the key was used for another content.
+    pub fn publish(
+        &self,
+        drafts: Vec<Draft>,
+        key: Option<Key>,
+        now: Duration,
+    ) -> Result<Vec<Cursor>, Mismatch> {
+        let mut state = self.write();
+        let cursors = |log: &Log, offsets: RangeInclusive<u64>| offsets.map(|at| log.cursor(at)).collect();
+        if let Some(key) = &key
+            && let Some(offsets) = state.keys.answer(key, now)?
+        {
+            return Ok(cursors(&state.log, offsets));
+        }
+        let first = state.log.head() + 1;
+        for draft in drafts {
+            state.log.append(draft, now);
+        }
+        let offsets = first..=state.log.head();
+        if let Some(key) = key {
+            state.keys.keep(key, offsets.clone(), now);
+        }
+        let cursors = cursors(&state.log, offsets);
+        drop(state);
+        self.ring();
+        Ok(cursors)
+    }
+
+    /// Takes a place in the log; see [`Reader::open`].
+    ///
+    /// # Errors
+    /// [`Ahead`] for a place that the log has not reached.
+    pub fn open(&self, subscription: Subscription, position: Position) -> Result<(Reader, String), Ahead> {
+        Reader::open(&self.read_state().log, subscription, position)
+    }
+
+    /// What a reader gets next.
+    pub fn read(&self, reader: &mut Reader, budget: Budget) -> Batch {
+        reader.read(&self.read_state().log, budget)
+    }
+
+    /// The newest place there is.
+    pub fn head(&self) -> Cursor {
+        let state = self.read_state();
+        state.log.cursor(state.log.head())
+    }
+
+    /// Evicts what has become too old.
+    pub fn expire(&self, now: Duration) {
+        self.write().log.expire(now);
+    }
+
+    /// The topics published to above `seen`; see [`Log::topics_since`].
+    pub fn topics_since(&self, seen: u64, limit: usize) -> Option<(Vec<Topic>, u64)> {
+        self.read_state().log.topics_since(seen, limit)
+    }
+
+    /// A bell that rings after each publish.
+    pub fn bell(&self) -> Arc<Notify> {
+        let bell = Arc::new(Notify::new());
+        self.bells.lock().expect(UNPOISONED).push(bell.clone());
+        bell
+    }
+
+    fn ring(&self) {
+        self.bells.lock().expect(UNPOISONED).iter().for_each(|bell| bell.notify_one());
+    }
+
+    fn read_state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().expect(UNPOISONED)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().expect(UNPOISONED)
+    }
+}
+
+const UNPOISONED: &str = "nothing panics while it holds the lock";

@@ -1,0 +1,370 @@
+//! The hosted path for WebSocket: a feed, or an echo, behind an upgraded connection.
+
+use std::{future::poll_fn, mem::MaybeUninit, pin::Pin, task::Poll, time::Duration};
+
+use bytes::BytesMut;
+use serde_json::value::RawValue;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    feed::{Delivery, Feed},
+    hosted::{TURN, spread},
+};
+use crate::{
+    bus::{idempotency::Key, reader::Position},
+    error::{Code, Problem},
+    publish::{Content, Publisher, checked_key},
+    topic::{Pattern, Subscription},
+    transport::{
+        Transport,
+        control::{Control, Done},
+        op::{self, Op},
+        websocket::Websocket,
+    },
+    wsframe::{self, Decoder, Incoming, Violation},
+};
+
+/// Bytes read at a time.
+const READ: usize = 8 << 10;
+/// Answers that may wait to be sent before no more operations are read.
+const ANSWERS: usize = 64 << 10;
+/// How long a peer may take to answer our close.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What answers on a WebSocket.
+#[derive(Debug)]
+pub enum Peer {
+    /// A subscriber.
+    Subscriber(Box<Subscriber>),
+    /// Whatever comes goes back.
+    Echo,
+    /// A client that is told why it is not served.
+    Refused(Problem),
+}
+
+/// A subscriber on a WebSocket.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Its place in the log.
+    pub feed: Feed,
+    /// The cursor it is told first.
+    pub hello: String,
+    /// What carries out its publishes, if it may.
+    pub publisher: Option<Publisher>,
+    /// The most topics it may have.
+    pub max_topics: usize,
+    /// Whether its first subscription is still to come, and may say where to begin.
+    pub fresh: bool,
+}
+
+/// The times that a connection keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Silence before a heartbeat.
+    pub heartbeat: Duration,
+    /// The least pause before a client is to reconnect.
+    pub retry: Duration,
+}
+
+/// Serves one WebSocket to its end. `early` is what the client sent before it had our answer.
+pub async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    early: BytesMut,
+    peer: Peer,
+    times: Times,
+    max_message: usize,
+) {
+    let mut socket = Socket {
+        io,
+        peer,
+        input: early,
+        output: Vec::new(),
+        decoder: Decoder::new(max_message),
+        state: State::Open,
+        unanswered: 0,
+        beat: Instant::now() + times.heartbeat,
+        times,
+    };
+    // An error of the socket is the end of the connection, and nobody is left to tell.
+    _ = socket.run().await;
+}
+
+struct Socket<S> {
+    io: S,
+    peer: Peer,
+    input: BytesMut,
+    output: Vec<u8>,
+    decoder: Decoder,
+    state: State,
+    /// Pings since the peer was last heard of.
+    unanswered: u8,
+    beat: Instant,
+    times: Times,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// We closed, and the peer has not answered yet.
+    Closing,
+    /// Both have closed.
+    Closed,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    async fn run(&mut self) -> std::io::Result<()> {
+        self.open();
+        self.take_input();
+        while self.state == State::Open {
+            let quiet = self.output.is_empty();
+            let feed = match &mut self.peer {
+                Peer::Subscriber(subscriber) => Some(&mut subscriber.feed),
+                Peer::Echo | Peer::Refused(_) => None,
+            };
+            tokio::select! {
+                heard = exchange(&mut self.io, &mut self.output, &mut self.input) => {
+                    if heard? {
+                        self.unanswered = 0;
+                        self.take_input();
+                    }
+                }
+                delivery = next(feed), if quiet => self.deliver(delivery),
+                () = sleep_until(self.beat), if quiet => self.keep_alive(),
+            }
+        }
+        timeout(GOODBYE, self.say_goodbye()).await?
+    }
+
+    fn open(&mut self) {
+        match &mut self.peer {
+            Peer::Subscriber(subscriber) => {
+                Websocket.hello(&mut self.output, &subscriber.hello, self.times.retry);
+            }
+            Peer::Echo => {}
+            Peer::Refused(problem) => {
+                Websocket.control(&mut self.output, &Control::Error(None, problem));
+                let (code, reason) = problem.code.kind().close;
+                self.close(code, reason);
+            }
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Batch(batch) => Websocket.batch(&mut self.output, &batch),
+            Delivery::Drain => {
+                Websocket.control(&mut self.output, &Control::Reconnect(spread(self.times.retry)));
+                self.close(1012, "drain");
+            }
+        }
+        self.beat = Instant::now() + self.times.heartbeat;
+    }
+
+    /// A heartbeat, unless the peer has answered none of the last two.
+    fn keep_alive(&mut self) {
+        self.beat = Instant::now() + self.times.heartbeat;
+        let pending = match &mut self.peer {
+            Peer::Subscriber(subscriber) => subscriber.feed.read(TURN),
+            Peer::Echo | Peer::Refused(_) => return self.ping(|out| wsframe::ping(out, b"")),
+        };
+        if pending.is_empty() {
+            self.ping(|out| Websocket.heartbeat(out, pending.cursor));
+        } else {
+            Websocket.batch(&mut self.output, &pending);
+        }
+    }
+
+    fn ping(&mut self, ping: impl FnOnce(&mut Vec<u8>)) {
+        if self.unanswered == 2 {
+            return self.close(1011, "ping_timeout");
+        }
+        self.unanswered += 1;
+        ping(&mut self.output);
+    }
+
+    fn take_input(&mut self) {
+        while self.state == State::Open {
+            match self.decoder.decode(&mut self.input) {
+                Ok(Some(incoming)) => self.take(incoming),
+                Ok(None) => break,
+                Err(Violation { code, reason }) => self.close(code, reason),
+            }
+        }
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        match (incoming, &mut self.peer) {
+            (Incoming::Ping(payload), _) => wsframe::pong(&mut self.output, &payload),
+            (Incoming::Pong(_), _) => {}
+            (Incoming::Close(reason), _) => {
+                match reason {
+                    Some((code, reason)) => wsframe::close(&mut self.output, code, &reason),
+                    None => wsframe::close_empty(&mut self.output),
+                }
+                self.state = State::Closed;
+            }
+            (Incoming::Text(text), Peer::Echo) => wsframe::text(&mut self.output, &text),
+            (Incoming::Binary(bytes), Peer::Echo) => wsframe::binary(&mut self.output, &bytes),
+            (Incoming::Text(text), Peer::Subscriber(subscriber)) => {
+                let text = std::str::from_utf8(&text).expect("a decoded text is UTF-8");
+                subscriber.operate(text, &mut self.output);
+            }
+            (Incoming::Binary(_), Peer::Subscriber(_)) => self.close(1003, "text_only"),
+            (_, Peer::Refused(_)) | (Incoming::Deflated(..), _) => {}
+        }
+    }
+
+    fn close(&mut self, code: u16, reason: &str) {
+        wsframe::close(&mut self.output, code, reason);
+        self.state = State::Closing;
+    }
+
+    /// Sends what is left, then waits for the peer's close, or its end, so that ours is not lost in a reset.
+    async fn say_goodbye(&mut self) -> std::io::Result<()> {
+        self.io.write_all(&self.output).await?;
+        if self.state == State::Closed {
+            return self.io.shutdown().await;
+        }
+        self.output.clear();
+        let mut decoder = Decoder::new(READ);
+        loop {
+            exchange(&mut self.io, &mut self.output, &mut self.input).await?;
+            loop {
+                match decoder.decode(&mut self.input) {
+                    Ok(Some(Incoming::Close(_))) => return self.io.shutdown().await,
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(_) => self.input.clear(),
+                }
+            }
+        }
+    }
+}
+
+impl Subscriber {
+    fn operate(&mut self, text: &str, out: &mut Vec<u8>) {
+        let (reference, op) = op::parse(text);
+        match op.and_then(|op| self.carry_out(op)) {
+            Ok(done) => Websocket.control(out, &Control::Ack(reference, done)),
+            Err(problem) => refuse(out, reference, &problem),
+        }
+    }
+
+    fn carry_out(&mut self, op: Op<'_>) -> Result<Done, Problem> {
+        match op {
+            Op::Subscribe { patterns, position } => self.subscribe(patterns, position),
+            Op::Unsubscribe { patterns } => {
+                if let Some(unknown) = patterns.iter().find(|held| !self.feed.subscription().contains(held)) {
+                    let detail = format!("{:?} is not subscribed to", unknown.as_str());
+                    return Err(Problem::invalid("topic", detail));
+                }
+                self.feed.unsubscribe(&patterns);
+                Ok(Done::At(self.feed.cursor()))
+            }
+            Op::Publish { topic, kind, data, key } => {
+                let publisher = self.publisher.as_ref().ok_or_else(|| {
+                    Problem::new(Code::NotAllowed, "publishing is not taken on this address").at("op")
+                })?;
+                let data = data.get().as_bytes();
+                let draft = publisher.draft(&topic, kind.as_deref(), Content::Json(data))?;
+                let kind = kind.as_deref().unwrap_or_default().as_bytes();
+                let key = match &key {
+                    Some(key) => Some(Key::new(&topic, checked_key(key, "key")?, [JSON, kind, data])),
+                    None => None,
+                };
+                Ok(Done::Published(publisher.publish(vec![draft], key).map_err(in_op)?[0]))
+            }
+        }
+    }
+
+    fn subscribe(&mut self, patterns: Vec<Pattern>, position: Option<Position>) -> Result<Done, Problem> {
+        let mut after: Subscription = self.feed.subscription().clone();
+        for pattern in &patterns {
+            after.insert(pattern.clone());
+        }
+        if after.len() > self.max_topics {
+            let detail = format!("more than {} topics and patterns", self.max_topics);
+            return Err(Problem::invalid("topic", detail));
+        }
+        match position {
+            None => self.feed.subscribe(patterns),
+            Some(position) if self.fresh => {
+                self.feed
+                    .restart(after, position)
+                    .map_err(|ahead| Problem::invalid("after", ahead.to_string()))?;
+            }
+            Some(position) => {
+                let field = if matches!(position, Position::Last(_)) { "last" } else { "after" };
+                let detail = "only the first subscription of a connection may say where to begin";
+                return Err(Problem::invalid(field, detail));
+            }
+        }
+        self.fresh = false;
+        Ok(Done::At(self.feed.cursor()))
+    }
+}
+
+/// The media type of what an operation publishes, for its idempotency key.
+pub const JSON: &[u8] = b"application/json";
+
+fn refuse(out: &mut Vec<u8>, reference: Option<&RawValue>, problem: &Problem) {
+    Websocket.control(out, &Control::Error(reference, problem));
+}
+
+/// A problem with a header is, in an operation, one with the key of that meaning; one with the body, with the data.
+fn in_op(problem: Problem) -> Problem {
+    match problem.field.as_deref() {
+        Some("Idempotency-Key") => problem.at("key"),
+        Some("body") => problem.at("data"),
+        _ => problem,
+    }
+}
+
+async fn next(feed: Option<&mut Feed>) -> Delivery {
+    match feed {
+        Some(feed) => feed.next(TURN).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Moves bytes in one direction, whichever is ready; whether it was towards us.
+///
+/// # Cancel safety
+/// What was moved is in the buffers when it returns.
+async fn exchange(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    output: &mut Vec<u8>,
+    input: &mut BytesMut,
+) -> std::io::Result<bool> {
+    poll_fn(|cx| {
+        if !output.is_empty()
+            && let Poll::Ready(written) = Pin::new(&mut *io).poll_write(cx, output)
+        {
+            let written = gone(written?)?;
+            output.drain(..written);
+            if output.is_empty() {
+                // An idle connection holds no buffer.
+                *output = Vec::new();
+            }
+            return Poll::Ready(Ok(false));
+        }
+        if output.len() >= ANSWERS {
+            return Poll::Pending;
+        }
+        let mut scratch = [MaybeUninit::uninit(); READ];
+        let mut read = ReadBuf::uninit(&mut scratch);
+        std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
+        gone(read.filled().len())?;
+        input.extend_from_slice(read.filled());
+        Poll::Ready(Ok(true))
+    })
+    .await
+}
+
+/// How many bytes went through, none meaning that the peer is gone.
+fn gone(bytes: usize) -> std::io::Result<usize> {
+    if bytes == 0 { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+}

@@ -1,0 +1,121 @@
+//! A feed: one subscriber's place in the log, and its wake-up.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::hub::Hub;
+use crate::{
+    bus::{
+        log::Budget,
+        reader::{Ahead, Batch, Position, Reader},
+    },
+    event::Cursor,
+    topic::{Pattern, Subscription},
+};
+
+/// One subscriber's place in the log.
+///
+/// It is entered in its hub *before* the log is read, so an event that is published in between wakes it.
+#[derive(Debug)]
+pub struct Feed {
+    hub: Arc<Hub>,
+    number: usize,
+    reader: Reader,
+}
+
+/// What a feed delivers.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Events, or a gap, or both.
+    Batch(Batch),
+    /// The gateway goes, and the subscriber has everything.
+    Drain,
+}
+
+impl Feed {
+    /// Enters a reader in a hub.
+    pub fn new(hub: Arc<Hub>, reader: Reader) -> Self {
+        let number = hub.enter(reader.subscription());
+        Self { hub, number, reader }
+    }
+
+    /// What is pending, or a wake-up when something is.
+    pub fn poll(&mut self, cx: &Context<'_>, budget: Budget) -> Poll<Delivery> {
+        self.hub.arm(self.number, cx.waker());
+        // In this order: what was published before the gateway began to go is delivered before it goes.
+        let draining = self.hub.is_draining();
+        let batch = self.read(budget);
+        match (batch.is_empty(), draining) {
+            (false, _) => Poll::Ready(Delivery::Batch(batch)),
+            (true, true) => Poll::Ready(Delivery::Drain),
+            (true, false) => Poll::Pending,
+        }
+    }
+
+    /// Waits until something is pending.
+    ///
+    /// # Cancel safety
+    /// Nothing is taken from the log before it is returned.
+    pub async fn next(&mut self, budget: Budget) -> Delivery {
+        poll_fn(|cx| self.poll(cx, budget)).await
+    }
+
+    /// What is pending now, which may be nothing; the feed then stands at the log's head.
+    pub fn read(&mut self, budget: Budget) -> Batch {
+        self.hub.bus().read(&mut self.reader, budget)
+    }
+
+    /// What the feed listens to.
+    pub fn subscription(&self) -> &Subscription {
+        self.reader.subscription()
+    }
+
+    /// Begins anew, with another subscription at another place.
+    ///
+    /// # Errors
+    /// [`Ahead`] for a place that the log has not reached; the feed is then as it was.
+    pub fn restart(&mut self, subscription: Subscription, position: Position) -> Result<(), Ahead> {
+        // The new topics are entered before the log is read, and the old ones left after.
+        self.hub.change(self.number, self.reader.subscription(), &subscription);
+        match self.hub.bus().open(subscription.clone(), position) {
+            Ok((reader, _)) => {
+                self.reader = reader;
+                Ok(())
+            }
+            Err(ahead) => {
+                self.hub.change(self.number, &subscription, self.reader.subscription());
+                Err(ahead)
+            }
+        }
+    }
+
+    /// Adds topics, which join at the feed's place.
+    pub fn subscribe(&mut self, patterns: Vec<Pattern>) {
+        self.change(|reader| reader.subscribe(patterns));
+    }
+
+    /// Takes topics out.
+    pub fn unsubscribe(&mut self, patterns: &[Pattern]) {
+        self.change(|reader| reader.unsubscribe(patterns));
+    }
+
+    /// The place that the feed has reached.
+    pub fn cursor(&self) -> Cursor {
+        self.reader.cursor()
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Reader)) {
+        let before = self.reader.subscription().clone();
+        change(&mut self.reader);
+        self.hub.change(self.number, &before, self.reader.subscription());
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.hub.leave(self.number, self.reader.subscription());
+    }
+}

@@ -1,0 +1,276 @@
+//! The server: listeners, a runtime per core, and the way down.
+
+mod connections;
+mod socket;
+
+use std::{
+    future::Future,
+    io,
+    net::TcpListener as StdListener,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use axum::extract::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::{JoinSet, LocalSet, spawn_local},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tower::ServiceExt;
+
+use self::{
+    connections::{Connections, Permit},
+    socket::Socket,
+};
+use crate::{
+    app::{Crowded, Gateway, Phase, Role},
+    config::Config,
+    delivery::hub::Hub,
+};
+
+/// How long a connection may be idle between two requests. Longer than proxies keep theirs (nginx: 60 s),
+/// so that it is they who close.
+const IDLE: Duration = Duration::from_secs(75);
+/// How often what is too old is evicted.
+const EXPIRE: Duration = Duration::from_secs(1);
+/// How long to pause when the process has no descriptor left for a new connection.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
+
+/// Sockets that were bound by the caller, who so knows their ports.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// Where subscribers come, and publishers too if they have no listener of their own.
+    pub gateway: Vec<StdListener>,
+    /// Where publishers come.
+    pub publish: Option<StdListener>,
+}
+
+/// What keeps a server from starting.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A listener that cannot be used.
+    #[error("cannot use the listener: {0}")]
+    Listener(#[source] io::Error),
+    /// A thread or a runtime that cannot be had.
+    #[error("cannot start a core's runtime: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+/// Serves until `shutdown`, then until everything that was begun has ended, or its time is up.
+///
+/// # Errors
+/// A [`StartError`]; once it serves it ends without one.
+pub async fn run(
+    gateway: Gateway,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), StartError> {
+    let config = gateway.config().clone();
+    let connections = Arc::new(Connections::new(&config));
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let separate = listeners.publish.is_some();
+    let cores = start_cores(&gateway, &phases)?;
+    let mut acceptors = JoinSet::new();
+    let role = if separate { Role::Subscribe } else { Role::Both };
+    let all = listeners.gateway.into_iter().map(|listener| (listener, role));
+    for (listener, role) in all.chain(listeners.publish.map(|listener| (listener, Role::Publish))) {
+        listener.set_nonblocking(true).map_err(StartError::Listener)?;
+        // Set before a connection is there: its receive side inherits it at once.
+        _ = socket2::SockRef::from(&listener).set_send_buffer_size(config.send_buffer.as_u64() as usize);
+        let listener = TcpListener::from_std(listener).map_err(StartError::Listener)?;
+        acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
+    }
+    let expiring = tokio::spawn(expire(gateway.clone()));
+    shutdown.await;
+    tracing::info!("shutting down");
+    gateway.enter(Phase::Leaving);
+    sleep(config.drain_delay).await;
+    acceptors.shutdown().await;
+    drain(&gateway, &phase, &connections, &config).await;
+    expiring.abort();
+    drop(phase);
+    drop(cores);
+    Ok(())
+}
+
+/// Ends what was begun, in an order that loses nothing: the publishes, then the subscribers, who get what was
+/// published and are told to come back, then the connections.
+async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Connections, config: &Config) {
+    gateway.enter(Phase::Draining);
+    let publishes_end = async {
+        while gateway.publishing() > 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let drained = async {
+        // A publisher that stalls does not take the subscribers' time.
+        if timeout(config.drain_timeout / 2, publishes_end).await.is_err() {
+            tracing::warn!(publishes = gateway.publishing(), "publishes did not end in time");
+        }
+        phase.send_replace(Phase::Draining);
+        connections.ended().await;
+    };
+    match timeout(config.drain_timeout, drained).await {
+        Ok(()) => tracing::info!("every connection has ended"),
+        Err(_) => {
+            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut")
+        }
+    }
+}
+
+async fn expire(gateway: Gateway) {
+    let mut tick = interval(EXPIRE);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        gateway.expire();
+    }
+}
+
+/// A connection on its way to a core.
+struct Arrival {
+    stream: std::net::TcpStream,
+    permit: Permit,
+    role: Role,
+}
+
+/// A core's inbox, and how many connections it has.
+#[derive(Clone)]
+struct Inbox {
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    load: Arc<AtomicUsize>,
+}
+
+/// The threads of the cores. When it goes, they end.
+struct Cores {
+    inboxes: Vec<Inbox>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Drop for Cores {
+    fn drop(&mut self) {
+        self.inboxes.clear();
+        for thread in self.threads.drain(..) {
+            _ = thread.join();
+        }
+    }
+}
+
+/// One acceptor for all cores: each connection goes to the core that has the fewest.
+async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connections: Arc<Connections>) {
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // The peer was gone already, or there is no descriptor left: neither ends the gateway.
+                tracing::debug!(%error, "a connection could not be accepted");
+                sleep(NO_DESCRIPTOR).await;
+                continue;
+            }
+        };
+        let Some(mut permit) = connections.admit(address.ip()) else { continue };
+        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed)) else {
+            return;
+        };
+        permit.load_on(inbox.load.clone());
+        if let Ok(stream) = stream.into_std() {
+            _ = inbox.arrivals.send(Arrival { stream, permit, role });
+        }
+    }
+}
+
+fn start_cores(gateway: &Gateway, phases: &watch::Receiver<Phase>) -> Result<Cores, StartError> {
+    let count = match gateway.config().cores {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let mut cores = Cores { inboxes: Vec::new(), threads: Vec::new() };
+    for n in 0..count {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(StartError::Runtime)?;
+        let (arrivals, inbox) = mpsc::unbounded_channel();
+        let (gateway, phases) = (gateway.clone(), phases.clone());
+        let thread = thread::Builder::new().name(format!("core-{n}")).spawn(move || {
+            LocalSet::new().block_on(&runtime, core(gateway, inbox, phases));
+        });
+        cores.threads.push(thread.map_err(StartError::Runtime)?);
+        cores.inboxes.push(Inbox { arrivals, load: Arc::default() });
+    }
+    Ok(cores)
+}
+
+/// One core: a hub, and the connections that came to it.
+async fn core(
+    gateway: Gateway,
+    mut inbox: mpsc::UnboundedReceiver<Arrival>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    let hub = Hub::new(gateway.bus().clone());
+    let routes = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.routes(hub.clone(), role));
+    let running = hub.clone();
+    spawn_local(async move { running.run().await });
+    loop {
+        tokio::select! {
+            Some(arrival) = inbox.recv() => {
+                let routes = routes[arrival.role as usize].clone();
+                serve(arrival, routes, gateway.config(), phases.clone());
+            }
+            _ = phases.changed() => break,
+        }
+    }
+    hub.drain().await;
+    // The runtime goes on until every connection has ended, or their time is up.
+    while inbox.recv().await.is_some() {}
+}
+
+/// Serves the requests of one connection.
+fn serve(arrival: Arrival, routes: axum::Router, config: &Config, mut phases: watch::Receiver<Phase>) {
+    let crowded = arrival.permit.crowded();
+    let socket = match Socket::new(arrival.stream, arrival.permit, config) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
+    };
+    let heads = socket.heads();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        if let Some(code) = crowded {
+            request.extensions_mut().insert(Crowded(code));
+        }
+        let answering = heads.begin();
+        let answer = routes.clone().oneshot(request as Request<Incoming>);
+        async move {
+            let answer = answer.await;
+            drop(answering);
+            answer
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    spawn_local(async move {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = phases.changed() => {
+                // The request that is being answered is the last.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    });
+}

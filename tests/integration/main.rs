@@ -1,0 +1,26 @@
+//! The gateway as its users meet it: over sockets.
+//!
+//! What the tests stand on:
+//! - `http`: a raw HTTP/1.1 client, bytes in and bytes out
+//! - `frames`: WebSocket frames made by hand
+//! - `harness`: a gateway in this process; `process`: one as a program of its own
+//! - `kernel`: what the kernel knows of a socket
+//! - `subscriber`: the five transports behind one interface
+//!
+//! The tests:
+//! - `contract`: every scenario on every transport
+//! - `wire_poll`, `wire_longpoll`, `wire_chunked`, `wire_sse`, `wire_websocket`: what each transport puts on
+//!   the wire, literally
+//! - `wire_publish`: what a publisher sends and is answered; what was refused leaves nothing behind
+//! - `wire_errors`: each refusal, its status and its problem document
+//! - `wire_http`: the protocol beneath, at its edges
+//! - `serve`: the command as a process
+//!
+//! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
+
+mod contract;
+mod harness;
+mod http;
+mod kernel;
+mod process;
+mod subscriber;

@@ -123,7 +123,7 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
     match timeout(config.drain_timeout, drained).await {
         Ok(()) => tracing::info!("every connection has ended"),
         Err(_) => {
-            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut")
+            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut");
         }
     }
 }

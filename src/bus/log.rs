@@ -260,9 +260,10 @@ impl Log {
             return None;
         }
         let from = self.order.partition_point(|(offset, _)| *offset <= seen);
-        let slice = self.order.range(from..).take(limit);
+        let to = self.order.len().min(from.saturating_add(limit));
+        let mut slice = self.order.range(from..to);
         let topics = slice.clone().filter_map(|(_, event)| Some(event.as_ref()?.topic().clone())).collect();
-        Some((topics, slice.last().map_or(seen, |(offset, _)| *offset)))
+        Some((topics, slice.next_back().map_or(seen, |(offset, _)| *offset)))
     }
 
     fn walk_order(&self, from: usize, span: Span<'_>, taken: &mut Taken) {

@@ -18,6 +18,8 @@
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
 
+#![allow(dead_code)]
+
 mod contract;
 mod harness;
 mod http;

@@ -84,13 +84,23 @@ impl Bus {
     ///
     /// # Errors
     /// [`Ahead`] for a place that the log has not reached.
-    pub fn open(&self, subscription: Subscription, position: Position) -> Result<(Reader, String), Ahead> {
+    pub fn open(
+        &self,
+        subscription: impl Into<Arc<Subscription>>,
+        position: Position,
+    ) -> Result<(Reader, String), Ahead> {
+        let subscription = subscription.into();
         Reader::open(&self.read_state().log, subscription, position)
     }
 
     /// What a reader gets next.
     pub fn read(&self, reader: &mut Reader, budget: Budget) -> Batch {
         reader.read(&self.read_state().log, budget)
+    }
+
+    /// What a reader gets next, without taking it; see [`Reader::peek`].
+    pub fn peek(&self, reader: &Reader, budget: Budget) -> Batch {
+        reader.peek(&self.read_state().log, budget)
     }
 
     /// The newest place there is.

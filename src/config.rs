@@ -134,6 +134,11 @@ settings! {
         retry: Duration = Duration::from_secs(2), "DURATION";
         /// How long a connection may refuse to take a byte before it is cut.
         write_stall: Duration = Duration::from_secs(30), "DURATION";
+        /// Leave every connection to the HTTP library.
+        ///
+        /// Without it streams, long polls and WebSockets over cleartext HTTP/1.1 are delivered straight to
+        /// their sockets, for a fraction of the memory and the time. The bytes are the same.
+        no_takeover: bool = false, "BOOL";
         /// The kernel's send buffer of a connection.
         send_buffer: ByteSize = ByteSize::kib(64), "SIZE";
     }

@@ -7,9 +7,12 @@ mod request;
 mod subscribe;
 mod upgrade;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -24,7 +27,7 @@ use crate::{
         log::{Bounds, Budget},
     },
     config::Config,
-    delivery::hub::Hub,
+    delivery::{hub::Hub, taken},
     error::{Code, Problem},
     event::{Cursor, Epoch},
     page,
@@ -33,6 +36,9 @@ use crate::{
 };
 
 pub use guard::Crowded;
+
+/// What an operation on a WebSocket may add to the event that it publishes, in bytes.
+const OPERATION: usize = 4 << 10;
 
 /// A gateway: its bus and its configuration. Its clones are the same gateway.
 #[derive(Clone, Debug)]
@@ -151,6 +157,26 @@ impl Gateway {
             .layer(middleware::from_fn_with_state(app.clone(), guard::check))
             .layer(CatchPanicLayer::custom(answer::panicked))
             .with_state(app)
+    }
+
+    /// What the taken connections of a core have to know.
+    pub(crate) fn taken_settings(&self, idle: Duration) -> taken::Settings {
+        let config = self.config();
+        taken::Settings {
+            bus: self.0.bus.clone(),
+            publisher: self.0.publisher.clone(),
+            max_topics: config.max_topics,
+            max_message: self.max_message(),
+            retry: config.retry,
+            write_stall: config.write_stall,
+            idle,
+            cursor_field: answer::CURSOR,
+        }
+    }
+
+    /// The largest message on a WebSocket, in bytes.
+    fn max_message(&self) -> usize {
+        self.config().max_event.as_u64() as usize + OPERATION
     }
 
     pub(crate) fn bus(&self) -> &Arc<Bus> {

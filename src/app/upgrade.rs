@@ -14,6 +14,8 @@ use crate::{
     delivery::{
         duplex::{self, Peer, Subscriber, Times},
         feed::Feed,
+        taken::Kind,
+        takeover::{Entry, Leave, Leaving, MayLeave},
     },
     error::{Code, Problem},
     transport::{Transport, query::Query, websocket::Websocket},
@@ -22,25 +24,35 @@ use crate::{
 
 /// The subprotocol of subscribers; naming it is optional.
 const SUBPROTOCOL: &str = "fanlight.v1";
-/// What an operation may add to the event that it publishes, in bytes.
-const OPERATION: usize = 4 << 10;
 
 /// `/v1/websocket`: a subscriber.
 pub(super) async fn websocket(State(app): State<App>, request: Request) -> Response<Body> {
     let full = guard::full(&request);
     let subscriber = || full.and_then(|()| subscriber(&app, &request));
-    let (peer, times) = subscriber().unwrap_or_else(|problem| (Peer::Refused(problem), times(&app)));
-    switch(&app, request, peer, times)
+    let leave = subscriber().unwrap_or_else(|problem| duplex(&app, Peer::Refused(problem), times(&app)));
+    switch(request, leave)
 }
 
 /// `/v1/echo`: what comes goes back.
 pub(super) async fn echo(State(app): State<App>, request: Request) -> Response<Body> {
-    let peer = app.gateway.admit().map_or_else(Peer::Refused, |()| Peer::Echo);
     let times = times(&app);
-    switch(&app, request, peer, times)
+    let leave = match app.gateway.admit() {
+        Ok(()) if may_be_taken(&request) => Leave::Taken(Entry {
+            kind: Kind::Echo,
+            reader: None,
+            hello: String::new(),
+            heartbeat: times.heartbeat,
+            publishes: false,
+            fresh: false,
+            wait: None,
+        }),
+        Ok(()) => duplex(&app, Peer::Echo, times),
+        Err(problem) => duplex(&app, Peer::Refused(problem), times),
+    };
+    switch(request, leave)
 }
 
-fn subscriber(app: &App, request: &Request) -> Result<(Peer, Times), Problem> {
+fn subscriber(app: &App, request: &Request) -> Result<Leave, Problem> {
     let config = app.gateway.config();
     let parts = [request.uri().query().unwrap_or_default(), ""];
     let presented = subscribe::presented(request.headers());
@@ -49,37 +61,48 @@ fn subscriber(app: &App, request: &Request) -> Result<(Peer, Times), Problem> {
     let fresh = query.subscription.is_empty();
     let opened = app.gateway.bus().open(query.subscription, query.position);
     let (reader, hello) = opened.map_err(|ahead| subscribe::ahead(&ahead))?;
-    let publisher = (app.role == Role::Both).then(|| app.gateway.0.publisher.clone());
+    let publishes = app.role == Role::Both;
+    if may_be_taken(request) {
+        return Ok(Leave::Taken(Entry {
+            kind: Kind::Websocket,
+            reader: Some(reader),
+            hello,
+            heartbeat: query.heartbeat,
+            publishes,
+            fresh,
+            wait: None,
+        }));
+    }
     let subscriber = Subscriber {
         feed: Feed::new(app.hub.clone(), reader),
         hello,
-        publisher,
+        publisher: publishes.then(|| app.gateway.0.publisher.clone()),
         max_topics: config.max_topics,
         fresh,
     };
     let times = Times { heartbeat: query.heartbeat, ..times(app) };
-    Ok((Peer::Subscriber(Box::new(subscriber)), times))
+    Ok(duplex(app, Peer::Subscriber(Box::new(subscriber)), times))
+}
+
+fn may_be_taken(request: &Request) -> bool {
+    request.extensions().get().is_some_and(|may: &MayLeave| may.taken)
+}
+
+fn duplex(app: &App, peer: Peer, times: Times) -> Leave {
+    Leave::Duplex { peer, times, max_message: app.gateway.max_message() }
 }
 
 fn times(app: &App) -> Times {
     Times { heartbeat: app.gateway.config().heartbeat, retry: app.gateway.config().retry }
 }
 
-/// Answers the handshake, and serves the connection once the answer is out.
-fn switch(app: &App, mut request: Request, peer: Peer, times: Times) -> Response<Body> {
+/// Answers the handshake, and has the connection served once the answer is out.
+fn switch(mut request: Request, leave: Leave) -> Response<Body> {
     let accept = match handshake(&request) {
         Ok(accept) => accept,
         Err(response) => return *response,
     };
     let subprotocol = list(request.headers(), "sec-websocket-protocol").any(|offered| offered == SUBPROTOCOL);
-    let upgrade = hyper::upgrade::on(&mut request);
-    let max_message = app.gateway.config().max_event.as_u64() as usize + OPERATION;
-    tokio::spawn(async move {
-        // The client may be gone before it got our answer.
-        if let Ok(upgraded) = upgrade.await {
-            duplex::serve(TokioIo::new(upgraded), BytesMut::new(), peer, times, max_message).await;
-        }
-    });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     for (name, value) in Websocket.head() {
@@ -88,6 +111,20 @@ fn switch(app: &App, mut request: Request, peer: Peer, times: Times) -> Response
     headers.insert("sec-websocket-accept", accept);
     if subprotocol {
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    }
+    match leave {
+        // Another application's server: the connection is hyper's to give.
+        Leave::Duplex { peer, times, max_message } if request.extensions().get::<MayLeave>().is_none() => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                // The client may be gone before it got our answer.
+                if let Ok(upgraded) = upgrade.await {
+                    let early = BytesMut::new();
+                    duplex::serve(TokioIo::new(upgraded), early, peer, times, max_message).await;
+                }
+            });
+        }
+        leave => _ = response.extensions_mut().insert(Leaving::new(leave)),
     }
     response
 }

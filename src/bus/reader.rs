@@ -243,7 +243,7 @@ impl Reader {
 
     /// Has it share an equal subscription with others.
     pub fn share(&mut self, subscription: Arc<Subscription>) {
-        debug_assert_eq!(self.subscription, subscription);
+        debug_assert_eq!(self.subscription.name(), subscription.name());
         self.subscription = subscription;
     }
 

@@ -3,7 +3,6 @@
 use std::{future::poll_fn, mem::MaybeUninit, pin::Pin, task::Poll, time::Duration};
 
 use bytes::BytesMut;
-use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, sleep_until, timeout},
@@ -12,18 +11,12 @@ use tokio::{
 use super::{
     feed::{Delivery, Feed},
     hosted::{TURN, spread},
+    session::{self, Rights},
 };
 use crate::{
-    bus::{idempotency::Key, reader::Position},
-    error::{Code, Problem},
-    publish::{Content, Publisher, checked_key},
-    topic::{Pattern, Subscription},
-    transport::{
-        Transport,
-        control::{Control, Done},
-        op::{self, Op},
-        websocket::Websocket,
-    },
+    error::Problem,
+    publish::Publisher,
+    transport::{Transport, control::Control, websocket::Websocket},
     wsframe::{self, Decoder, Incoming, Violation},
 };
 
@@ -210,7 +203,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             (Incoming::Binary(bytes), Peer::Echo) => wsframe::binary(&mut self.output, &bytes),
             (Incoming::Text(text), Peer::Subscriber(subscriber)) => {
                 let text = std::str::from_utf8(&text).expect("a decoded text is UTF-8");
-                subscriber.operate(text, &mut self.output);
+                let rights =
+                    Rights { publisher: subscriber.publisher.as_ref(), max_topics: subscriber.max_topics };
+                session::operate(text, &mut subscriber.feed, rights, &mut subscriber.fresh, &mut self.output);
             }
             (Incoming::Binary(_), Peer::Subscriber(_)) => self.close(1003, "text_only"),
             (_, Peer::Refused(_)) | (Incoming::Deflated(..), _) => {}
@@ -241,85 +236,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 }
             }
         }
-    }
-}
-
-impl Subscriber {
-    fn operate(&mut self, text: &str, out: &mut Vec<u8>) {
-        let (reference, op) = op::parse(text);
-        match op.and_then(|op| self.carry_out(op)) {
-            Ok(done) => Websocket.control(out, &Control::Ack(reference, done)),
-            Err(problem) => refuse(out, reference, &problem),
-        }
-    }
-
-    fn carry_out(&mut self, op: Op<'_>) -> Result<Done, Problem> {
-        match op {
-            Op::Subscribe { patterns, position } => self.subscribe(patterns, position),
-            Op::Unsubscribe { patterns } => {
-                if let Some(unknown) = patterns.iter().find(|held| !self.feed.subscription().contains(held)) {
-                    let detail = format!("{:?} is not subscribed to", unknown.as_str());
-                    return Err(Problem::invalid("topic", detail));
-                }
-                self.feed.unsubscribe(&patterns);
-                Ok(Done::At(self.feed.cursor()))
-            }
-            Op::Publish { topic, kind, data, key } => {
-                let publisher = self.publisher.as_ref().ok_or_else(|| {
-                    Problem::new(Code::NotAllowed, "publishing is not taken on this address").at("op")
-                })?;
-                let data = data.get().as_bytes();
-                let draft = publisher.draft(&topic, kind.as_deref(), Content::Json(data))?;
-                let kind = kind.as_deref().unwrap_or_default().as_bytes();
-                let key = match &key {
-                    Some(key) => Some(Key::new(&topic, checked_key(key, "key")?, [JSON, kind, data])),
-                    None => None,
-                };
-                Ok(Done::Published(publisher.publish(vec![draft], key).map_err(in_op)?[0]))
-            }
-        }
-    }
-
-    fn subscribe(&mut self, patterns: Vec<Pattern>, position: Option<Position>) -> Result<Done, Problem> {
-        let mut after: Subscription = self.feed.subscription().clone();
-        for pattern in &patterns {
-            after.insert(pattern.clone());
-        }
-        if after.len() > self.max_topics {
-            let detail = format!("more than {} topics and patterns", self.max_topics);
-            return Err(Problem::invalid("topic", detail));
-        }
-        match position {
-            None => self.feed.subscribe(patterns),
-            Some(position) if self.fresh => {
-                self.feed
-                    .restart(after, position)
-                    .map_err(|ahead| Problem::invalid("after", ahead.to_string()))?;
-            }
-            Some(position) => {
-                let field = if matches!(position, Position::Last(_)) { "last" } else { "after" };
-                let detail = "only the first subscription of a connection may say where to begin";
-                return Err(Problem::invalid(field, detail));
-            }
-        }
-        self.fresh = false;
-        Ok(Done::At(self.feed.cursor()))
-    }
-}
-
-/// The media type of what an operation publishes, for its idempotency key.
-pub const JSON: &[u8] = b"application/json";
-
-fn refuse(out: &mut Vec<u8>, reference: Option<&RawValue>, problem: &Problem) {
-    Websocket.control(out, &Control::Error(reference, problem));
-}
-
-/// A problem with a header is, in an operation, one with the key of that meaning; one with the body, with the data.
-fn in_op(problem: Problem) -> Problem {
-    match problem.field.as_deref() {
-        Some("Idempotency-Key") => problem.at("key"),
-        Some("body") => problem.at("data"),
-        _ => problem,
     }
 }
 

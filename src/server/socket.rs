@@ -2,6 +2,7 @@
 //! request head, and for taking what it is sent.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     io,
     pin::Pin,
@@ -19,17 +20,26 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::connections::Permit;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    delivery::{connections::Permit, taken::MAX_REQUEST},
+};
 
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
-    _permit: Permit,
+    permit: Permit,
+    /// What was read before hyper had the connection, until it is read.
+    read: VecDeque<u8>,
+    /// The bytes of the last request and what follows, if connections may be taken; a request that is too
+    /// long to be remembered leaves more than [`MAX_REQUEST`].
+    request: Option<Vec<u8>>,
+    requests_kept: usize,
     /// Runs from the first byte of a head until the request is there. The first head is due from the start.
     head_due: Option<Pin<Box<Sleep>>>,
-    head_timeout: Duration,
+    /// `None` where no head follows any more.
+    head_timeout: Option<Duration>,
     heads: Heads,
     heads_seen: usize,
     /// Runs while the peer takes nothing.
@@ -37,9 +47,10 @@ pub(super) struct Socket {
     write_stall: Duration,
 }
 
-/// Which requests of a connection have arrived, and whether one is being answered.
+/// Which requests of a connection have arrived, whether one is being answered, and how often all that was
+/// written had gone out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize)>);
+pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
 /// A request that is being answered.
 pub(super) struct Answering(Heads);
@@ -51,6 +62,11 @@ impl Heads {
         self.0.1.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
     }
+
+    /// How often everything that hyper had written was out.
+    pub(super) fn flushes(&self) -> usize {
+        self.0.2.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Answering {
@@ -61,16 +77,24 @@ impl Drop for Answering {
 
 impl Socket {
     /// Prepares an accepted connection. Needs a runtime.
-    pub(super) fn new(stream: std::net::TcpStream, permit: Permit, config: &Config) -> io::Result<Self> {
+    pub(super) fn new(
+        stream: std::net::TcpStream,
+        permit: Permit,
+        read: Vec<u8>,
+        config: &Config,
+    ) -> io::Result<Self> {
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
         Ok(Self {
             stream,
-            _permit: permit,
+            permit,
+            read: read.into(),
+            request: (!config.no_takeover).then(Vec::new),
+            requests_kept: 0,
             head_due: Some(Box::pin(sleep(config.head_timeout))),
-            head_timeout: config.head_timeout,
+            head_timeout: Some(config.head_timeout),
             heads: Heads::default(),
             heads_seen: 0,
             stall_due: None,
@@ -83,6 +107,39 @@ impl Socket {
         self.heads.clone()
     }
 
+    /// What follows are no requests.
+    pub(super) fn expect_no_head(&mut self) {
+        self.head_due = None;
+        self.head_timeout = None;
+        self.request = None;
+    }
+
+    /// Takes the connection apart, of which `unread` bytes were read and not understood: the socket, its place
+    /// among the connections, and the last request if it was kept.
+    pub(super) fn into_parts(
+        self,
+        unread: usize,
+    ) -> io::Result<(std::net::TcpStream, Permit, Option<Vec<u8>>)> {
+        let request = self.request.and_then(|mut request| {
+            let length = request.len().checked_sub(unread)?;
+            request.truncate(length);
+            Some(request)
+        });
+        Ok((self.stream.into_std()?, self.permit, request))
+    }
+
+    /// Remembers what was read if it belongs to the present request.
+    fn keep(&mut self, bytes: &[u8]) {
+        let Some(request) = &mut self.request else { return };
+        let arrived = self.heads.0.0.load(Ordering::Relaxed);
+        if arrived != self.requests_kept {
+            self.requests_kept = arrived;
+            request.clear();
+        }
+        let room = (MAX_REQUEST + 1).saturating_sub(request.len());
+        request.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
     /// Fails once a head has been under way for too long.
     fn poll_head(&mut self, cx: &mut Context<'_>, got_bytes: bool) -> io::Result<()> {
         let (arrived, answering) =
@@ -91,8 +148,12 @@ impl Socket {
             self.heads_seen = arrived;
             self.head_due = None;
         }
-        if got_bytes && answering == 0 && self.head_due.is_none() {
-            self.head_due = Some(Box::pin(sleep(self.head_timeout)));
+        if let Some(timeout) = self.head_timeout
+            && got_bytes
+            && answering == 0
+            && self.head_due.is_none()
+        {
+            self.head_due = Some(Box::pin(sleep(timeout)));
         }
         match self.head_due.as_mut().map(|due| due.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => Err(io::ErrorKind::TimedOut.into()),
@@ -118,8 +179,18 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = if self.read.is_empty() {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        } else {
+            let count = self.read.len().min(buf.remaining());
+            let early: Vec<u8> = self.read.drain(..count).collect();
+            buf.put_slice(&early);
+            Poll::Ready(Ok(()))
+        };
         let got_bytes = buf.filled().len() > before;
+        if got_bytes {
+            self.keep(&buf.filled()[before..]);
+        }
         self.poll_head(cx, got_bytes)?;
         read
     }
@@ -145,6 +216,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.heads.0.2.fetch_add(1, Ordering::Relaxed);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
 use super::{
     duplex::{Peer, Times},
@@ -101,7 +101,7 @@ pub fn is_persistent(headers: &HeaderMap) -> bool {
 /// Writes the head of an answer as hyper does, for a body in chunks if it has one.
 pub fn write_head(out: &mut Vec<u8>, head: &Parts) {
     status_line(out, head.status);
-    for (name, value) in &head.headers {
+    for (name, value) in fields(head) {
         field(out, name.as_str(), value.as_bytes());
     }
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -131,7 +131,7 @@ impl AnswerHead {
             let mut split = Split::default();
             status_line(&mut split.before, status);
             let mut seen = false;
-            for (name, value) in &head.headers {
+            for (name, value) in fields(head) {
                 if name == cursor {
                     split.before.extend_from_slice(name.as_str().as_bytes());
                     split.before.extend_from_slice(b": ");
@@ -165,6 +165,11 @@ impl AnswerHead {
         }
         end_of_head(out);
     }
+}
+
+/// The fields of a head but for the length, which is that of the empty body it came with.
+fn fields(head: &Parts) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    head.headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH)
 }
 
 fn status_line(out: &mut Vec<u8>, status: StatusCode) {

@@ -85,6 +85,31 @@ pub struct Loss {
     pub unknown: bool,
 }
 
+/// Which evictions are no news to a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Those up to this number,
+    pub evictions: u64,
+    /// as far as they are of these topics; `None` for all.
+    pub of: Option<&'a Subscription>,
+}
+
+impl Told<'_> {
+    const NOTHING: Self = Self { evictions: 0, of: None };
+
+    fn least(self) -> u64 {
+        if self.of.is_some() { 0 } else { self.evictions }
+    }
+
+    fn of_topic(self, topic: &Topic) -> u64 {
+        if self.of.is_none_or(|of| of.matches(topic)) { self.evictions } else { 0 }
+    }
+
+    fn of_pattern(self, pattern: &Pattern) -> u64 {
+        if self.of.is_none_or(|of| of.contains(pattern)) { self.evictions } else { 0 }
+    }
+}
+
 /// The log in memory.
 #[derive(Debug)]
 pub struct Log {
@@ -209,33 +234,37 @@ impl Log {
         Read { events: taken.events, position, more: taken.more }
     }
 
-    /// What of a span went in an eviction later than number `told`.
-    pub fn lost(&self, span: Span<'_>, told: u64) -> Option<Loss> {
-        if !self.last.is_loss(span.after, told) {
+    /// What of a span went, and is news to a reader who was told so much.
+    pub fn lost(&self, span: Span<'_>, told: Told<'_>) -> Option<Loss> {
+        if !self.last.is_loss(span.after, told.least()) {
             return None;
         }
         let mut known = Mark::default();
         let mut unknown = Mark::default();
-        let mut note = |mark: Mark, into_unknown: bool| {
+        let mut note = |mark: Mark, told: u64, into_unknown: bool| {
             if mark.is_loss(span.after, told) {
                 let mark_set = if into_unknown { &mut unknown } else { &mut known };
                 *mark_set = mark_set.join(mark);
             }
         };
         for topic in span.subscription.exact() {
+            let told = told.of_topic(topic);
             match (self.chains.get(topic), self.evicted.mark(topic)) {
                 (Some(chain), _) => {
-                    note(chain.loss(span.newest), false);
-                    note(chain.forgotten, true);
+                    note(chain.loss(span.newest), told, false);
+                    note(chain.forgotten, told, true);
                 }
-                (None, Some(mark)) => note(mark, false),
-                (None, None) => note(self.evicted.watermark(), true),
+                (None, Some(mark)) => note(mark, told, false),
+                (None, None) => note(self.evicted.watermark(), told, true),
             }
         }
         for pattern in span.subscription.patterns() {
-            self.names_matching(pattern).for_each(|topic| note(self.chains[topic].loss(span.newest), false));
-            self.evicted.matching(pattern).for_each(|mark| note(mark, false));
-            note(self.evicted.watermark(), true);
+            self.names_matching(pattern)
+                .for_each(|topic| note(self.chains[topic].loss(span.newest), told.of_topic(topic), false));
+            self.evicted
+                .matching(pattern)
+                .for_each(|(topic, mark)| note(mark, told.of_topic(topic), false));
+            note(self.evicted.watermark(), told.of_pattern(pattern), true);
         }
         let all = known.join(unknown);
         (all.serial > 0).then(|| Loss { to: all.offset.min(span.until), unknown: unknown.serial > 0 })
@@ -250,7 +279,7 @@ impl Log {
     /// The highest offset of a subscription that is no longer held, 0 if none.
     pub fn evicted_up_to(&self, subscription: &Subscription) -> u64 {
         let everything = Span { subscription, after: 0, until: u64::MAX, newest: None };
-        self.lost(everything, 0).map_or(0, |loss| loss.to)
+        self.lost(everything, Told::NOTHING).map_or(0, |loss| loss.to)
     }
 
     /// The topics published to above `seen`, at most `limit` of them, and the offset up to which they are

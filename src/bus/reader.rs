@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::log::{Budget, Log, Newest, Span};
+use super::log::{Budget, Log, Newest, Span, Told};
 use crate::{
     event::{Cursor, Epoch, Event},
     topic::{Pattern, Subscription},
@@ -111,11 +111,13 @@ struct Rare {
     newest: Option<Newest>,
     /// A gap that is known from the start.
     gap: Option<Gap>,
+    /// What it was subscribed to when it was told, if that has changed since.
+    knows: Option<Arc<Subscription>>,
 }
 
 impl Default for Rare {
     fn default() -> Self {
-        Self { until: u64::MAX, newest: None, gap: None }
+        Self { until: u64::MAX, newest: None, gap: None, knows: None }
     }
 }
 
@@ -188,10 +190,11 @@ impl Reader {
     pub fn peek(&self, log: &Log, budget: Budget) -> Batch {
         let mut gap = self.rare.as_ref().and_then(|rare| rare.gap.clone());
         let span = self.span();
-        if let Some(loss) = log.lost(span, self.told) {
+        let knows = self.rare.as_ref().and_then(|rare| rare.knows.as_deref());
+        if let Some(loss) = log.lost(span, Told { evictions: self.told, of: knows }) {
             let to = log.cursor(loss.to);
             match &mut gap {
-                Some(gap) => gap.to = to,
+                Some(gap) => gap.to.offset = gap.to.offset.max(loss.to),
                 None => {
                     let reason = match (loss.unknown, self.began) {
                         (true, _) => Reason::Unknown,
@@ -219,6 +222,7 @@ impl Reader {
         self.began = true;
         if let Some(rare) = &mut self.rare {
             rare.gap = None;
+            rare.knows = None;
             rare.newest = rare.newest.filter(|newest| offset < newest.head);
             self.rare.take_if(|rare| rare.newest.is_none() && rare.until == u64::MAX);
         }
@@ -249,20 +253,28 @@ impl Reader {
 
     /// Adds topics, which join at the reader's place.
     pub fn subscribe(&mut self, patterns: impl IntoIterator<Item = Pattern>) {
+        // What went of the new topics above that place is news to this reader; what went of the others is not.
+        self.remember();
         let subscription = Arc::make_mut(&mut self.subscription);
         patterns.into_iter().for_each(|pattern| {
             subscription.insert(pattern);
         });
-        // What went of the new topics above that place is news to this reader.
-        self.told = 0;
     }
 
     /// Takes topics out.
     pub fn unsubscribe<'a>(&mut self, patterns: impl IntoIterator<Item = &'a Pattern>) {
+        // One that leaves and joins again before the next read was never away.
+        self.remember();
         let subscription = Arc::make_mut(&mut self.subscription);
         patterns.into_iter().for_each(|pattern| {
             subscription.remove(pattern);
         });
+    }
+
+    /// Remembers of which topics it was told what went, before they change.
+    fn remember(&mut self) {
+        let subscription = self.subscription.clone();
+        self.rare().knows.get_or_insert(subscription);
     }
 
     fn rare(&mut self) -> &mut Rare {

@@ -24,5 +24,6 @@ mod contract;
 mod harness;
 mod http;
 mod kernel;
+mod paths;
 mod process;
 mod subscriber;

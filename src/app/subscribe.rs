@@ -59,7 +59,7 @@ async fn answer(
     full?;
     app.gateway.admit()?;
     if head_only {
-        return Ok(head(transport));
+        return describe(transport, app, query);
     }
     open(transport, app, query, taken).await
 }
@@ -117,6 +117,21 @@ async fn open(
             Ok(polled(transport, &batch, tell))
         }
     }
+}
+
+/// What a GET would be answered, at once: it waits for nothing and holds nothing.
+fn describe(transport: &dyn Transport, app: &App, query: Query) -> Result<Response<Body>, Problem> {
+    let asks_for_events = query.position != Position::Now;
+    let opened = app.gateway.bus().open(query.subscription, query.position);
+    let (reader, _) = opened.map_err(|ahead| self::ahead(&ahead))?;
+    let mut reader = bounded(reader, query.until)?;
+    if transport.hold() == Hold::ForGood {
+        // A body of no known length, as that of the GET.
+        let nothing = tokio_stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>();
+        return Ok(with_body(transport, Body::from_stream(nothing)));
+    }
+    let batch = app.gateway.bus().read(&mut reader, answer_budget(query.limit));
+    Ok(polled(transport, &batch, !asks_for_events))
 }
 
 /// The answer to a poll; one without anything to tell has no content, unless it was asked for the cursor.

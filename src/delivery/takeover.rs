@@ -13,7 +13,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
 use super::{
-    duplex::{Peer, Times},
+    duplex::{Messages, Peer, Times},
     taken::Kind,
 };
 use crate::bus::{log::Budget, reader::Reader};
@@ -40,8 +40,8 @@ pub enum Leave {
         peer: Peer,
         /// The times that it keeps.
         times: Times,
-        /// The largest message that it takes, in bytes.
-        max_message: usize,
+        /// What its messages may be.
+        messages: Messages,
     },
 }
 

@@ -124,13 +124,13 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
         },
-        Leave::Duplex { peer, times, max_message } => {
+        Leave::Duplex { peer, times, messages } => {
             let mut bytes = Vec::new();
             takeover::write_head(&mut bytes, &head);
             socket.expect_no_head();
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
-                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, max_message).await;
+                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages).await;
             }
         }
     }

@@ -20,6 +20,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::refusal;
 use crate::{
     config::Config,
     delivery::{connections::Permit, taken::MAX_REQUEST},
@@ -32,7 +33,7 @@ pub(super) struct Socket {
     permit: Permit,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
-    /// The bytes of the last request and what follows, if connections may be taken; a request that is too
+    /// The bytes of the last request and what follows, while requests follow; a request that is too
     /// long to be remembered leaves more than [`MAX_REQUEST`].
     request: Option<Vec<u8>>,
     requests_kept: usize,
@@ -42,6 +43,8 @@ pub(super) struct Socket {
     head_timeout: Option<Duration>,
     heads: Heads,
     heads_seen: usize,
+    /// What is written instead of hyper's own refusal, and how much of it was.
+    refusal: Option<(Vec<u8>, usize)>,
     /// Runs while the peer takes nothing.
     stall_due: Option<Pin<Box<Sleep>>>,
     write_stall: Duration,
@@ -91,12 +94,13 @@ impl Socket {
             stream,
             permit,
             read: read.into(),
-            request: (!config.no_takeover).then(Vec::new),
+            request: Some(Vec::new()),
             requests_kept: 0,
             head_due: Some(Box::pin(sleep(config.head_timeout))),
             head_timeout: Some(config.head_timeout),
             heads: Heads::default(),
             heads_seen: 0,
+            refusal: None,
             stall_due: None,
             write_stall: config.write_stall,
         })
@@ -156,9 +160,32 @@ impl Socket {
             self.head_due = Some(Box::pin(sleep(timeout)));
         }
         match self.head_due.as_mut().map(|due| due.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Err(io::ErrorKind::TimedOut.into()),
+            Some(Poll::Ready(())) => {
+                // A client that began a request is told, as far as it takes that.
+                if self.request.as_ref().is_none_or(|request| !request.is_empty()) {
+                    _ = self.stream.try_write(&refusal::too_slow());
+                }
+                Err(io::ErrorKind::TimedOut.into())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Writes what hyper wrote last, if that is a refusal of its own: what comes before it as it is, and then
+    /// the problem.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.refusal.is_none() {
+            match refusal::instead_of(buf) {
+                Some((0, answer)) => self.refusal = Some((answer, 0)),
+                Some((before, _)) => return Pin::new(&mut self.stream).poll_write(cx, &buf[..before]),
+                None => return Pin::new(&mut self.stream).poll_write(cx, buf),
+            }
+        }
+        let Some((answer, sent)) = &mut self.refusal else { return Poll::Ready(Ok(buf.len())) };
+        while *sent < answer.len() {
+            *sent += std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &answer[*sent..]))?;
+        }
+        Poll::Ready(Ok(buf.len()))
     }
 
     /// Fails once the peer has taken nothing for too long.
@@ -198,7 +225,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = self.poll_refusal(cx, buf);
         self.stalled(cx, written)
     }
 
@@ -207,7 +234,11 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = match bufs {
+            // A refusal is all that hyper has left to write.
+            [only] => self.poll_refusal(cx, only),
+            bufs => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+        };
         self.stalled(cx, written)
     }
 

@@ -121,7 +121,9 @@ async fn open(
 
 /// What a GET would be answered, at once: it waits for nothing and holds nothing.
 fn describe(transport: &dyn Transport, app: &App, query: Query) -> Result<Response<Body>, Problem> {
+    let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
     let asks_for_events = query.position != Position::Now;
+    let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething && !waits);
     let opened = app.gateway.bus().open(query.subscription, query.position);
     let (reader, _) = opened.map_err(|ahead| self::ahead(&ahead))?;
     let mut reader = bounded(reader, query.until)?;
@@ -131,7 +133,7 @@ fn describe(transport: &dyn Transport, app: &App, query: Query) -> Result<Respon
         return Ok(with_body(transport, Body::from_stream(nothing)));
     }
     let batch = app.gateway.bus().read(&mut reader, answer_budget(query.limit));
-    Ok(polled(transport, &batch, !asks_for_events))
+    Ok(polled(transport, &batch, tell))
 }
 
 /// The answer to a poll; one without anything to tell has no content, unless it was asked for the cursor.

@@ -145,7 +145,9 @@ impl Taken {
                     Ok(Some(incoming)) => self.take(key, incoming, &mut out),
                     Ok(None) => break,
                     Err(Violation { code, reason }) => {
+                        // All that is still heard is the answer to our close, at the head of a read.
                         input.clear();
+                        decoder = Decoder::new(self.settings.max_message);
                         if self.records[key as usize].state == State::Open {
                             self.violated(key, code, reason, &mut out);
                         }

@@ -16,7 +16,7 @@ use crate::{
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
-        takeover::{Entry, Leave, Leaving, MayLeave, Wait},
+        takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait},
     },
     error::{Code, Problem},
     transport::{Hold, Transport, control::Control, query::Query},
@@ -100,7 +100,9 @@ async fn open(
         (Hold::ForGood, None) => {
             let feed = Feed::new(app.hub.clone(), reader);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
-            Ok(with_body(transport, Body::new(stream)))
+            let mut response = with_body(transport, Body::new(stream));
+            response.extensions_mut().insert(Endless);
+            Ok(response)
         }
         (Hold::UntilSomething, _) if waits => {
             let mut feed = Feed::new(app.hub.clone(), reader);

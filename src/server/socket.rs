@@ -6,6 +6,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,7 +30,7 @@ use crate::{
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Rc<TcpStream>,
     permit: Permit,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
@@ -54,6 +55,31 @@ pub(super) struct Socket {
 /// written had gone out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
+
+/// Looks past what a client sends that gets an answer without an end, for the end of the client.
+#[derive(Clone, Debug)]
+pub(super) struct Watch(Rc<TcpStream>);
+
+impl Watch {
+    /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
+    /// for the end as well, but not past what it has in its buffer.)
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 1024];
+        for _ in 0..16 {
+            if std::task::ready!(self.0.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            match self.0.try_read(&mut scratch) {
+                Ok(0) => return Poll::Ready(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
 
 /// A request that is being answered.
 pub(super) struct Answering(Heads);
@@ -91,7 +117,7 @@ impl Socket {
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
         Ok(Self {
-            stream,
+            stream: Rc::new(stream),
             permit,
             read: read.into(),
             request: Some(Vec::new()),
@@ -109,6 +135,11 @@ impl Socket {
     /// Where the service notes its requests.
     pub(super) fn heads(&self) -> Heads {
         self.heads.clone()
+    }
+
+    /// What notices that the peer is gone.
+    pub(super) fn watch(&self) -> Watch {
+        Watch(self.stream.clone())
     }
 
     /// What follows are no requests.
@@ -129,7 +160,8 @@ impl Socket {
             request.truncate(length);
             Some(request)
         });
-        Ok((self.stream.into_std()?, self.permit, request))
+        let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
+        Ok((stream.into_std()?, self.permit, request))
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -177,15 +209,43 @@ impl Socket {
         if self.refusal.is_none() {
             match refusal::instead_of(buf) {
                 Some((0, answer)) => self.refusal = Some((answer, 0)),
-                Some((before, _)) => return Pin::new(&mut self.stream).poll_write(cx, &buf[..before]),
-                None => return Pin::new(&mut self.stream).poll_write(cx, buf),
+                Some((before, _)) => return self.poll_send(cx, |stream| stream.try_write(&buf[..before])),
+                None => return self.poll_send(cx, |stream| stream.try_write(buf)),
             }
         }
-        let Some((answer, sent)) = &mut self.refusal else { return Poll::Ready(Ok(buf.len())) };
-        while *sent < answer.len() {
-            *sent += std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &answer[*sent..]))?;
+        while let Some((answer, sent)) = &self.refusal
+            && *sent < answer.len()
+        {
+            let written = std::task::ready!(self.poll_send(cx, |stream| stream.try_write(&answer[*sent..])))?;
+            if let Some((_, sent)) = &mut self.refusal {
+                *sent += written;
+            }
         }
         Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            std::task::ready!(self.stream.poll_write_ready(cx))?;
+            match send(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            std::task::ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(drop)),
+            }
+        }
     }
 
     /// Fails once the peer has taken nothing for too long.
@@ -207,7 +267,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = if self.read.is_empty() {
-            Pin::new(&mut self.stream).poll_read(cx, buf)
+            self.poll_receive(cx, buf)
         } else {
             let count = self.read.len().min(buf.remaining());
             let early: Vec<u8> = self.read.drain(..count).collect();
@@ -237,21 +297,21 @@ impl AsyncWrite for Socket {
         let written = match bufs {
             // A refusal is all that hyper has left to write.
             [only] => self.poll_refusal(cx, only),
-            bufs => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+            bufs => self.poll_send(cx, |stream| stream.try_write_vectored(bufs)),
         };
         self.stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.heads.0.2.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
     }
 }

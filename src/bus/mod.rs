@@ -9,6 +9,8 @@ pub mod idempotency;
 pub mod interest;
 pub mod log;
 pub mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::{
     ops::RangeInclusive,

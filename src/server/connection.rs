@@ -68,7 +68,8 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         let answering = service_heads.begin();
         let answer = routes.clone().oneshot(request as Request<Incoming>);
         let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
-        async move {
+        // Boxed, so that a connection keeps nothing of it between requests.
+        Box::pin(async move {
             let mut answer = answer.await;
             let leave = match &mut answer {
                 Ok(response) => response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()),
@@ -84,7 +85,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
                 }
                 (_, answer) => answer,
             }
-        }
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

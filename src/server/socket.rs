@@ -2,6 +2,7 @@
 //! request head, and for taking what it is sent.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     future::Future,
     io,
@@ -26,6 +27,13 @@ use crate::{
     config::Config,
     delivery::{connections::Permit, taken::MAX_REQUEST},
 };
+
+/// Up to so many bytes it is cheaper to copy pieces together than to have the kernel do it.
+const COALESCED: usize = 16 << 10;
+
+thread_local! {
+    static COALESCE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection's socket.
 #[derive(Debug)]
@@ -297,7 +305,14 @@ impl AsyncWrite for Socket {
         let written = match bufs {
             // A refusal is all that hyper has left to write.
             [only] => self.poll_refusal(cx, only),
-            bufs => self.poll_send(cx, |stream| stream.try_write_vectored(bufs)),
+            bufs => match bufs.iter().map(|buf| buf.len()).sum::<usize>() {
+                0..=COALESCED => COALESCE.with_borrow_mut(|whole| {
+                    whole.clear();
+                    bufs.iter().for_each(|buf| whole.extend_from_slice(buf));
+                    self.poll_send(cx, |stream| stream.try_write(whole))
+                }),
+                _ => self.poll_send(cx, |stream| stream.try_write_vectored(bufs)),
+            },
         };
         self.stalled(cx, written)
     }

@@ -27,6 +27,8 @@ pub struct Feed {
     hub: Arc<Hub>,
     number: usize,
     reader: Reader,
+    /// The log's version when nothing was pending.
+    quiet: Option<u64>,
 }
 
 /// What a feed delivers.
@@ -44,7 +46,7 @@ impl Feed {
         let shared = hub.share(reader.subscription());
         reader.share(shared);
         let number = hub.enter(reader.subscription());
-        Self { hub, number, reader }
+        Self { hub, number, reader, quiet: None }
     }
 
     /// What is pending, or a wake-up when something is.
@@ -70,6 +72,10 @@ impl Feed {
     ) -> Poll<Option<Bytes>> {
         self.hub.arm(self.number, cx.waker());
         let draining = self.hub.is_draining();
+        let version = self.hub.bus().version();
+        if self.quiet == Some(version) && !draining {
+            return Poll::Pending;
+        }
         let bytes = match self.hub.piece(&self.reader, budget, transport) {
             Some(piece) => {
                 self.reader.advance(&piece.batch, piece.batch.cursor.offset);
@@ -84,6 +90,7 @@ impl Feed {
                 bytes.into()
             }
         };
+        self.quiet = bytes.is_empty().then_some(version);
         match (bytes.is_empty(), draining) {
             (false, _) => Poll::Ready(Some(bytes)),
             (true, true) => Poll::Ready(None),

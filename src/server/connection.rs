@@ -93,11 +93,18 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
         .serve_connection(TokioIo::new(socket), service);
     let (desk, mut phases) = (desk.clone(), desk.phases.clone());
+    let phase = phases.clone();
     spawn_local(async move {
         let mut drains = pin!(phases.changed());
-        let mut drained = false;
+        let (mut listens, mut drained) = (false, false);
         let ended = poll_fn(|cx| {
-            if !drained && drains.as_mut().poll(cx).is_ready() {
+            // Polled once, it wakes this task; then a look is enough.
+            let drains = match listens {
+                true => phase.has_changed().unwrap_or(true),
+                false => drains.as_mut().poll(cx).is_ready(),
+            };
+            listens = true;
+            if !drained && drains {
                 drained = true;
                 // The request that is being answered is the last.
                 Pin::new(&mut connection).graceful_shutdown();

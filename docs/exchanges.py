@@ -1,207 +1,167 @@
 #!/usr/bin/env python3
-"""What each transport puts on the wire for the same events: the figures of the README's table.
+"""The literal exchange of each transport, and what it costs on the wire: bytes of HTTP and WebSocket, as a raw
+socket sees them, without TCP/IP's own.
 
-    fanlight serve --listen 127.0.0.1:8080        # in one terminal
-    python3 docs/exchanges.py                     # in another; --url, --events, --literal
+    fanlight serve --heartbeat 5s &
+    python3 docs/exchanges.py [--url http://127.0.0.1:8080] [--exchanges]
 
-It opens one raw socket per transport and speaks HTTP by hand, so that every byte is its own and none a
-library's: the request has the fewest headers that the gateway takes (a browser adds 400 to 700 bytes to each
-request). It publishes events one at a time, each with 8 bytes of data in a document of about 115 bytes, and
-waits until each has arrived before it publishes the next. Bytes are those of the application: TCP and IP add
-40 to 52 for each segment. With `--literal` it prints the exchange of one event, byte for byte.
+Ten events of 200 bytes of data are published one after the other, each once the one before was received. Then
+nothing happens for a heartbeat. With --exchanges the first event's bytes are shown as they went.
 """
 
 import argparse
-import base64
-import http.client
 import json
-import os
 import socket
-import struct
 import time
 from urllib.parse import urlsplit
 
-IDLE = 60  # seconds of silence that the idle column stands for
-DATA = b'{"n":%d}'
+EVENTS = 10
+DATA = json.dumps({"state": "picked up", "by": "x" * 168})
+TOPIC = "orders/42/status"
 
 
 class Wire:
-    """A socket that counts, and remembers if it is to be shown."""
+    """A connection that counts, and remembers what went over it."""
 
-    def __init__(self, host, port):
-        self.socket = socket.create_connection((host, port), timeout=10)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.host = f"{host}:{port}"
-        self.buffer = b""
-        self.reset()
+    def __init__(self, address):
+        self.host = f"{address[0]}:{address[1]}"
+        self.socket = socket.create_connection(address, timeout=30)
+        self.sent, self.received, self.requests = 0, 0, 0
+        self.log, self.unread = [], b""
 
-    def reset(self):
-        self.up = self.down = self.requests = 0
-        self.log = []
+    def get(self, target, *headers):
+        lines = [f"GET {target} HTTP/1.1", f"Host: {self.host}", *headers]
+        self.send("\r\n".join(lines + ["", ""]).encode())
+        self.requests += 1
 
     def send(self, data):
         self.socket.sendall(data)
-        self.up += len(data)
+        self.sent += len(data)
         self.log.append((">", data))
 
-    def get(self, path, headers=""):
-        self.requests += 1
-        self.send(f"GET {path} HTTP/1.1\r\nhost: {self.host}\r\n{headers}\r\n".encode())
-
-    def more(self):
+    def receive(self):
         data = self.socket.recv(65536)
         if not data:
-            raise EOFError("the gateway closed the connection")
-        self.down += len(data)
+            raise SystemExit(f"the gateway closed the connection after {self.log}")
+        self.received += len(data)
         self.log.append(("<", data))
-        self.buffer += data
+        self.unread += data
 
-    def until(self, end):
-        while end not in self.buffer:
-            self.more()
-        at = self.buffer.index(end) + len(end)
-        taken, self.buffer = self.buffer[:at], self.buffer[at:]
-        return taken
-
-    def exactly(self, count):
-        while len(self.buffer) < count:
-            self.more()
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+    def until(self, mark):
+        while mark not in self.unread:
+            self.receive()
+        at = self.unread.index(mark) + len(mark)
+        taken, self.unread = self.unread[:at], self.unread[at:]
         return taken
 
     def answer(self):
-        head = self.until(b"\r\n\r\n").decode()
-        fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
-        body = self.exactly(int(fields.get("content-length", 0)))
-        return int(head.split()[1]), fields, body
+        head = self.until(b"\r\n\r\n").decode().lower()
+        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+        length = int(fields.get("content-length", 0))
+        while len(self.unread) < length:
+            self.receive()
+        self.unread = self.unread[length:]
+        return fields.get("fanlight-cursor")
+
+    def counts(self):
+        return self.requests, self.sent, self.received
 
 
-class Polling:
-    """Asks with its cursor; the answer carries the next one."""
-
-    def __init__(self, name, wire, topic):
-        self.name, self.wire, self.topic = name, wire, topic
-        wire.get(f"/v1/{name}?topic={topic}")
-        self.cursor = wire.answer()[1]["fanlight-cursor"]
-
-    def ask(self, more=""):
-        self.wire.get(f"/v1/{self.name}?topic={self.topic}&after={self.cursor}{more}")
-
-    def take(self):
-        status, fields, body = self.wire.answer()
-        self.cursor = fields["fanlight-cursor"]
-        return json.loads(body)["events"] if status == 200 else []
+def publish(address):
+    wire = Wire(address)
+    body = DATA.encode()
+    wire.send(
+        f"POST /v1/publish?topic={TOPIC} HTTP/1.1\r\nHost: {wire.host}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    )
+    identity = json.loads(wire.until(b"}").split(b"\r\n\r\n")[1])["id"]
+    return identity
 
 
-class Stream:
-    """Opens once; then it only listens."""
+def minus(after, before):
+    return [a - b for a, b in zip(after, before)]
 
-    def __init__(self, name, wire, topic):
-        self.name, self.wire = name, wire
-        headers = ""
-        if name == "websocket":
-            key = base64.b64encode(os.urandom(16)).decode()
-            headers = (
-                "connection: Upgrade\r\nupgrade: websocket\r\n"
-                f"sec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n"
-            )
-        wire.get(f"/v1/{name}?topic={topic}&heartbeat=5", headers)
-        wire.until(b"\r\n\r\n")
-        self.message()
 
-    def ask(self, more=""):
+def requests(address, path, asks):
+    """Polling: a request for each event, and one that finds nothing."""
+    wire = Wire(address)
+    wire.get(f"/v1/poll?topic={TOPIC}")
+    cursor = wire.answer()
+    opened = wire.counts()
+    wire.log.clear()
+    for _ in range(EVENTS):
+        if path == "longpoll":
+            wire.get(asks(cursor))
+            time.sleep(0.05)
+            publish(address)
+        else:
+            publish(address)
+            wire.get(asks(cursor))
+        cursor = wire.answer()
+    full = wire.counts()
+    first = [entry for entry in wire.log[:2]]
+    wire.get(asks(cursor).replace("timeout=25", "timeout=1"))
+    wire.answer()
+    return opened, minus(full, opened), minus(wire.counts(), full), first
+
+
+def stream(address, target, *headers):
+    """A stream: opened once, then an event is what it is, and silence costs a heartbeat."""
+    wire = Wire(address)
+    wire.get(target, *headers)
+    wire.until(b"hello")
+    wire.until(b"}")
+    time.sleep(0.1)
+    wire.socket.setblocking(False)
+    try:
+        wire.receive()
+    except BlockingIOError:
         pass
-
-    def message(self):
-        """The next message of any kind, as an object."""
-        if self.name == "websocket":
-            while True:
-                first, length = self.wire.exactly(2)
-                if length == 126:
-                    (length,) = struct.unpack("!H", self.wire.exactly(2))
-                payload = self.wire.exactly(length)
-                if first & 0x0F == 9:  # a ping is answered, masked as a client must
-                    self.wire.send(bytes([0x8A, 0x80, 0, 0, 0, 0]))
-                elif first & 0x0F == 1:
-                    return json.loads(payload)
-        size = int(self.wire.until(b"\r\n"), 16)
-        chunk = self.wire.exactly(size + 2)[:-2]
-        lines = [line for line in chunk.split(b"\n") if line.startswith((b"data: ", b"{"))]
-        return json.loads(lines[0].removeprefix(b"data: "))
-
-    def take(self):
-        while True:
-            message = self.message()
-            if "control" not in message:
-                return [message]
-
-
-def measure(name, args, host, port):
-    wire = Wire(host, port)
-    topic = args.topic
-    side = (Polling if name in ("poll", "longpoll") else Stream)(name, wire, topic)
-    opening = (wire.up, wire.down)
-    publisher = http.client.HTTPConnection(host, port)
-    wire.reset()
-    documents = 0
-    for n in range(args.events):
-        if name == "longpoll":
-            side.ask()
-            time.sleep(0.002)  # so that it waits, as it does when events are rare
-        publisher.request("POST", f"/v1/publish?topic={topic}", DATA % (n % 10), {"Content-Type": "application/json"})
-        published = json.loads(publisher.getresponse().read())["id"]
-        if name == "poll":
-            side.ask()
-        events = side.take()
-        assert [event["id"] for event in events] == [published], (events, published)
-        documents += len(json.dumps(events[0], separators=(",", ":")).encode())
-        if n == 0 and args.literal:
-            print(f"--- {name}")
-            for direction, data in wire.log:
-                print("".join(f"{direction} {line!r}\n" for line in data.splitlines(keepends=True)), end="")
-    document = documents / args.events
-    busy = (wire.requests / args.events, wire.up / args.events, wire.down / args.events)
-    wire.reset()
-    if name == "poll":
-        side.ask()
-        side.take()
-        idle, every = wire.up + wire.down, 1
-    elif name == "longpoll":
-        side.ask("&timeout=0.2")
-        side.take()
-        # What it would be without the shorter time-out, which a client leaves out.
-        idle, every = wire.up + wire.down - len("&timeout=0.2"), 25
-    else:
-        while side.message().get("control") != "cursor":
-            pass
-        if name == "websocket":
-            wire.exactly(2)
-            wire.send(bytes([0x8A, 0x80, 0, 0, 0, 0]))
-        idle, every = wire.up + wire.down, 15
-    return opening, busy, document, idle * IDLE // every, IDLE / every
+    wire.socket.settimeout(30)
+    opened, opening = wire.counts(), list(wire.log)
+    for _ in range(EVENTS):
+        identity = publish(address).encode()
+        wire.until(b'"id":"' + identity)
+        wire.until(b"}}")
+        time.sleep(0.02)
+    full = wire.counts()
+    wire.until(b'"control":"cursor"')
+    time.sleep(0.1)
+    return opened, minus(full, opened), minus(wire.counts(), full), opening + wire.log[len(opening):len(opening) + 1]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
-    parser.add_argument("--events", type=int, default=100)
-    parser.add_argument("--topic", default="orders/42/status")
-    parser.add_argument("--literal", action="store_true", help="print the exchange of one event")
-    args = parser.parse_args()
-    url = urlsplit(args.url)
-    rows = []
-    for name in ("poll", "longpoll", "chunked", "sse", "websocket"):
-        opening, (requests, up, down), document, idle, beats = measure(name, args, url.hostname, url.port)
-        rows.append(
-            f"| {name} | {opening[0]} + {opening[1]} | {requests:.0f} | {up:.0f} | {down:.0f} "
-            f"| {up + down - document:.0f} | {idle} ({beats:.0f} ×) |"
-        )
-    print("| transport | to open: bytes up + down | requests per event | bytes up per event | bytes down per event "
-          "| of these not the event | bytes per idle minute |")
-    print("|---|---|---|---|---|---|---|")
-    print("\n".join(rows))
-    print(f"\nThe event document: {document:.0f} bytes. {args.events} events, one at a time.")
-    print("Idle: poll asks each second, longpoll waits 25 s, the streams send a heartbeat in 15 s.")
+    parser.add_argument("--exchanges", action="store_true", help="show the bytes of the first event")
+    given = parser.parse_args()
+    url = urlsplit(given.url)
+    address = (url.hostname, url.port or 80)
+    handshake = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+    results = {
+        "poll": requests(address, "poll", lambda c: f"/v1/poll?topic={TOPIC}&after={c}"),
+        "longpoll": requests(address, "longpoll", lambda c: f"/v1/longpoll?topic={TOPIC}&after={c}&timeout=25"),
+        "chunked": stream(address, f"/v1/chunked?topic={TOPIC}"),
+        "sse": stream(address, f"/v1/sse?topic={TOPIC}"),
+        "websocket": stream(address, f"/v1/websocket?topic={TOPIC}", *handshake),
+    }
+    print(f"{EVENTS} events with {len(DATA)} bytes of data each, on one topic\n")
+    print("| transport | to open, bytes | requests per event | bytes per event, up + down | while nothing happens |")
+    print("|---|--:|--:|--:|---|")
+    for name, (opened, full, quiet, _) in results.items():
+        up, down = full[1] / EVENTS, full[2] / EVENTS
+        if name in ("poll", "longpoll"):
+            silence = f"{quiet[1]} + {quiet[2]} per {'poll' if name == 'poll' else 'time-out'}"
+        else:
+            silence = f"{quiet[2]} per heartbeat"
+        print(f"| {name} | {opened[1] + opened[2]} | {full[0] / EVENTS:g} | {up:.0f} + {down:.0f} | {silence} |")
+    if given.exchanges:
+        for name, (*_, log) in results.items():
+            print(f"\n== {name}")
+            for way, data in log:
+                text = data.decode("latin-1").replace("x" * 168, "x…")
+                print("\n".join(f"{way} {line}" for line in text.rstrip("\r\n").split("\n")))
 
 
 if __name__ == "__main__":

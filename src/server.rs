@@ -1,6 +1,7 @@
 //! The server: listeners, a runtime per core, and the way down.
 
 mod connection;
+mod refusal;
 mod socket;
 
 use std::{
@@ -21,7 +22,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::{JoinSet, LocalSet, spawn_local},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use self::connection::Desk;
@@ -38,8 +39,6 @@ use crate::{
 /// How long a connection may be idle between two requests. Longer than proxies keep theirs (nginx: 60 s),
 /// so that it is they who close.
 const IDLE: Duration = Duration::from_secs(75);
-/// How often what is too old is evicted.
-const EXPIRE: Duration = Duration::from_secs(1);
 /// How long to pause when the process has no descriptor left for a new connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
@@ -87,7 +86,7 @@ pub async fn run(
         let listener = TcpListener::from_std(listener).map_err(StartError::Listener)?;
         acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
     }
-    let expiring = tokio::spawn(expire(gateway.clone()));
+    let expiring = tokio::spawn(gateway.clone().expire_for_ever());
     shutdown.await;
     tracing::info!("shutting down");
     gateway.enter(Phase::Leaving);
@@ -122,15 +121,6 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
         Err(_) => {
             tracing::warn!(connections = connections.len(), "connections did not end in time and were cut");
         }
-    }
-}
-
-async fn expire(gateway: Gateway) {
-    let mut tick = interval(EXPIRE);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        gateway.expire();
     }
 }
 

@@ -19,6 +19,7 @@ use axum::{
     Router, middleware,
     routing::{MethodRouter, get, post},
 };
+use tokio::time::{MissedTickBehavior, interval};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -37,6 +38,8 @@ use crate::{
 
 pub use guard::Crowded;
 
+/// How often what is too old is evicted.
+const EXPIRE: Duration = Duration::from_secs(1);
 /// What an operation on a WebSocket may add to the event that it publishes, in bytes.
 const OPERATION: usize = 4 << 10;
 
@@ -121,6 +124,7 @@ impl Gateway {
         let hub = Hub::new(self.0.bus.clone());
         let running = hub.clone();
         tokio::spawn(async move { running.run().await });
+        tokio::spawn(self.clone().expire_for_ever());
         self.routes(hub, Role::Both)
     }
 
@@ -135,7 +139,8 @@ impl Gateway {
         let mut routes = Router::new()
             .route("/healthz", get(answer::health))
             .route("/readyz", get(answer::ready))
-            .route("/v1/cursor", get(answer::cursor));
+            .route("/v1/cursor", get(answer::cursor))
+            .route("/docs/errors", get(answer::errors));
         if role != Role::Subscribe {
             routes = routes.route("/v1/publish", post(publish::serve));
         }
@@ -147,7 +152,6 @@ impl Gateway {
                 .route("/v1/sse", subscription(&Sse))
                 .route("/v1/websocket", get(upgrade::websocket))
                 .route("/v1/echo", get(upgrade::echo))
-                .route("/docs/errors", get(answer::errors))
                 .merge(page::router());
         }
         routes
@@ -183,9 +187,14 @@ impl Gateway {
         &self.0.bus
     }
 
-    /// Evicts what has become too old.
-    pub(crate) fn expire(&self) {
-        self.0.bus.expire(self.0.publisher.now());
+    /// Evicts what has become too old, again and again.
+    pub(crate) async fn expire_for_ever(self) {
+        let mut tick = interval(EXPIRE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.0.bus.expire(self.0.publisher.now());
+        }
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

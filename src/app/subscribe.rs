@@ -16,7 +16,7 @@ use crate::{
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
-        takeover::{Entry, Leave, Leaving, MayLeave, Wait},
+        takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait},
     },
     error::{Code, Problem},
     transport::{Hold, Transport, control::Control, query::Query},
@@ -59,7 +59,7 @@ async fn answer(
     full?;
     app.gateway.admit()?;
     if head_only {
-        return Ok(head(transport));
+        return describe(transport, app, query);
     }
     open(transport, app, query, taken).await
 }
@@ -100,7 +100,9 @@ async fn open(
         (Hold::ForGood, None) => {
             let feed = Feed::new(app.hub.clone(), reader);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
-            Ok(with_body(transport, Body::new(stream)))
+            let mut response = with_body(transport, Body::new(stream));
+            response.extensions_mut().insert(Endless);
+            Ok(response)
         }
         (Hold::UntilSomething, _) if waits => {
             let mut feed = Feed::new(app.hub.clone(), reader);
@@ -117,6 +119,23 @@ async fn open(
             Ok(polled(transport, &batch, tell))
         }
     }
+}
+
+/// What a GET would be answered, at once: it waits for nothing and holds nothing.
+fn describe(transport: &dyn Transport, app: &App, query: Query) -> Result<Response<Body>, Problem> {
+    let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
+    let asks_for_events = query.position != Position::Now;
+    let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething && !waits);
+    let opened = app.gateway.bus().open(query.subscription, query.position);
+    let (reader, _) = opened.map_err(|ahead| self::ahead(&ahead))?;
+    let mut reader = bounded(reader, query.until)?;
+    if transport.hold() == Hold::ForGood {
+        // A body of no known length, as that of the GET.
+        let nothing = tokio_stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>();
+        return Ok(with_body(transport, Body::from_stream(nothing)));
+    }
+    let batch = app.gateway.bus().read(&mut reader, answer_budget(query.limit));
+    Ok(polled(transport, &batch, tell))
 }
 
 /// The answer to a poll; one without anything to tell has no content, unless it was asked for the cursor.

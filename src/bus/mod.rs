@@ -9,10 +9,15 @@ pub mod idempotency;
 pub mod interest;
 pub mod log;
 pub mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::{
     ops::RangeInclusive,
-    sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +37,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Bus {
     state: RwLock<State>,
+    /// Counts whatever changed the log.
+    version: AtomicU64,
     bells: Mutex<Vec<Arc<Notify>>>,
 }
 
@@ -45,7 +52,7 @@ impl Bus {
     /// A bus with an empty log.
     pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
         let state = State { log: Log::new(epoch, bounds), keys: Keys::default() };
-        Self { state: RwLock::new(state), bells: Mutex::default() }
+        Self { state: RwLock::new(state), version: AtomicU64::new(0), bells: Mutex::default() }
     }
 
     /// Appends all the drafts, one after the other, or none. A key that was used for the same content
@@ -75,9 +82,16 @@ impl Bus {
             state.keys.keep(key, offsets.clone(), now);
         }
         let cursors = cursors(&state.log, offsets);
+        self.version.fetch_add(1, Ordering::AcqRel);
         drop(state);
         self.ring();
         Ok(cursors)
+    }
+
+    /// A number that is another one once the log has changed. What was read between two looks at the same
+    /// number is what anyone would read there.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Takes a place in the log; see [`Reader::open`].
@@ -112,6 +126,7 @@ impl Bus {
     /// Evicts what has become too old.
     pub fn expire(&self, now: Duration) {
         self.write().log.expire(now);
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The topics published to above `seen`; see [`Log::topics_since`].

@@ -121,13 +121,21 @@ impl Default for Rare {
     }
 }
 
-/// What two readers have in common that are told the same next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What two readers have in common that are told the same next. It holds the subscription, so that no other
+/// one can come to have its address.
+#[derive(Clone, Debug)]
 pub struct Place {
-    subscription: *const Subscription,
+    subscription: Arc<Subscription>,
     after: u64,
     told: u64,
     began: bool,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        let what = |place: &Self| (Arc::as_ptr(&place.subscription), place.after, place.told, place.began);
+        what(self) == what(other)
+    }
 }
 
 impl Reader {
@@ -235,9 +243,12 @@ impl Reader {
 
     /// What readers that are told the same have in common; `None` for one that is told something of its own.
     pub fn place(&self) -> Option<Place> {
-        let subscription = Arc::as_ptr(&self.subscription);
-        let place = Place { subscription, after: self.after, told: self.told, began: self.began };
-        self.rare.is_none().then_some(place)
+        self.rare.is_none().then(|| Place {
+            subscription: self.subscription.clone(),
+            after: self.after,
+            told: self.told,
+            began: self.began,
+        })
     }
 
     /// What it is subscribed to.

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// For every setting three values that are neither the default nor each other.
-const OTHERS: [(&str, [&str; 3]); 26] = [
+const OTHERS: [(&str, [&str; 3]); 27] = [
     ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
     ("publish-listen", ["127.0.0.1:4", "127.0.0.1:5", "127.0.0.1:6"]),
     ("cores", ["1", "2", "3"]),
@@ -26,6 +26,7 @@ const OTHERS: [(&str, [&str; 3]); 26] = [
     ("longpoll-timeout", ["1s", "2s", "100ms"]),
     ("retry", ["1s", "3s", "100ms"]),
     ("write-stall", ["1s", "2s", "100ms"]),
+    ("websocket-compression", ["true", "true", "true"]),
     ("no-takeover", ["true", "true", "true"]),
     ("send-buffer", ["128KiB", "32KiB", "4097"]),
     ("drain-delay", ["1s", "2s", "1ms"]),

@@ -9,6 +9,7 @@
 //!
 //! `session` carries out what a WebSocket client asks for, on both; [`connections`] counts who is there.
 
+mod compression;
 pub mod connections;
 pub mod duplex;
 pub mod feed;

@@ -13,7 +13,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
 use super::{
-    duplex::{Peer, Times},
+    duplex::{Messages, Peer, Times},
     taken::Kind,
 };
 use crate::bus::{log::Budget, reader::Reader};
@@ -29,6 +29,10 @@ pub struct MayLeave {
 #[derive(Clone, Debug)]
 pub struct Leaving(Arc<Mutex<Option<Leave>>>);
 
+/// What an answer carries that has no end: nothing that the client sends after its request means anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Endless;
+
 /// Where a connection goes.
 #[derive(Debug)]
 pub enum Leave {
@@ -40,8 +44,8 @@ pub enum Leave {
         peer: Peer,
         /// The times that it keeps.
         times: Times,
-        /// The largest message that it takes, in bytes.
-        max_message: usize,
+        /// What its messages may be.
+        messages: Messages,
     },
 }
 

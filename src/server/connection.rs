@@ -1,7 +1,7 @@
 //! One connection: hyper reads its requests, and most of what it answers; some connections leave it.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     future::{Future as _, pending, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Router, extract::Request};
 use bytes::BytesMut;
-use http::{Method, Version, response::Parts};
+use http::{Method, Response, Version, response::Parts};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -27,7 +27,7 @@ use crate::{
         connections::Permit,
         duplex,
         taken::{Arrival, Door},
-        takeover::{self, Leave, Leaving, MayLeave},
+        takeover::{self, Endless, Leave, Leaving, MayLeave},
     },
 };
 
@@ -51,10 +51,12 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
     };
     let heads = socket.heads();
+    let watch = socket.watch();
+    let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
     let (routes, may_take, leaving) =
         (desk.routes[role as usize].clone(), crowded.is_none() && !config.no_takeover, exit.clone());
-    let service_heads = heads.clone();
+    let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
@@ -65,13 +67,16 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         }
         let answering = service_heads.begin();
         let answer = routes.clone().oneshot(request as Request<Incoming>);
-        let (leaving, heads) = (leaving.clone(), service_heads.clone());
-        async move {
+        let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
+        // Boxed, so that a connection keeps nothing of it between requests.
+        Box::pin(async move {
             let mut answer = answer.await;
             let leave = match &mut answer {
                 Ok(response) => response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()),
                 Err(_) => None,
             };
+            let is_endless = |response: &Response<_>| response.extensions().get::<Endless>().is_some();
+            endless.set(answer.as_ref().is_ok_and(is_endless));
             drop(answering);
             match (leave, answer) {
                 (Some(leave), Ok(response)) => {
@@ -80,7 +85,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
                 }
                 (_, answer) => answer,
             }
-        }
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -88,20 +93,35 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
         .serve_connection(TokioIo::new(socket), service);
     let (desk, mut phases) = (desk.clone(), desk.phases.clone());
+    let phase = phases.clone();
     spawn_local(async move {
         let mut drains = pin!(phases.changed());
-        let mut drained = false;
+        let (mut listens, mut drained) = (false, false);
         let ended = poll_fn(|cx| {
-            if !drained && drains.as_mut().poll(cx).is_ready() {
+            // Polled once, it wakes this task; then a look is enough.
+            let drains = match listens {
+                true => phase.has_changed().unwrap_or(true),
+                false => drains.as_mut().poll(cx).is_ready(),
+            };
+            listens = true;
+            if !drained && drains {
                 drained = true;
                 // The request that is being answered is the last.
                 Pin::new(&mut connection).graceful_shutdown();
             }
             let ended = Pin::new(&mut connection).poll(cx);
             let leaves = exit.borrow().as_ref().is_some_and(|(.., flushes)| heads.flushes() > *flushes);
-            if leaves { Poll::Ready(None) } else { ended.map(Some) }
+            if leaves {
+                return Poll::Ready(None);
+            }
+            if ended.is_pending() && endless.get() && watch.poll_gone(cx).is_ready() {
+                return Poll::Ready(Some(Ok(())));
+            }
+            ended.map(Some)
         });
-        match ended.await {
+        let ended = ended.await;
+        drop(watch);
+        match ended {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             None => {
@@ -124,13 +144,13 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
         },
-        Leave::Duplex { peer, times, max_message } => {
+        Leave::Duplex { peer, times, messages } => {
             let mut bytes = Vec::new();
             takeover::write_head(&mut bytes, &head);
             socket.expect_no_head();
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
-                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, max_message).await;
+                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages).await;
             }
         }
     }

@@ -2,10 +2,12 @@
 //! request head, and for taking what it is sent.
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     future::Future,
     io,
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -20,19 +22,27 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::refusal;
 use crate::{
     config::Config,
     delivery::{connections::Permit, taken::MAX_REQUEST},
 };
 
+/// Up to so many bytes it is cheaper to copy pieces together than to have the kernel do it.
+const COALESCED: usize = 16 << 10;
+
+thread_local! {
+    static COALESCE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Rc<TcpStream>,
     permit: Permit,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
-    /// The bytes of the last request and what follows, if connections may be taken; a request that is too
+    /// The bytes of the last request and what follows, while requests follow; a request that is too
     /// long to be remembered leaves more than [`MAX_REQUEST`].
     request: Option<Vec<u8>>,
     requests_kept: usize,
@@ -42,6 +52,8 @@ pub(super) struct Socket {
     head_timeout: Option<Duration>,
     heads: Heads,
     heads_seen: usize,
+    /// What is written instead of hyper's own refusal, and how much of it was.
+    refusal: Option<(Vec<u8>, usize)>,
     /// Runs while the peer takes nothing.
     stall_due: Option<Pin<Box<Sleep>>>,
     write_stall: Duration,
@@ -51,6 +63,31 @@ pub(super) struct Socket {
 /// written had gone out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
+
+/// Looks past what a client sends that gets an answer without an end, for the end of the client.
+#[derive(Clone, Debug)]
+pub(super) struct Watch(Rc<TcpStream>);
+
+impl Watch {
+    /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
+    /// for the end as well, but not past what it has in its buffer.)
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 1024];
+        for _ in 0..16 {
+            if std::task::ready!(self.0.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            match self.0.try_read(&mut scratch) {
+                Ok(0) => return Poll::Ready(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
 
 /// A request that is being answered.
 pub(super) struct Answering(Heads);
@@ -88,15 +125,16 @@ impl Socket {
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
         Ok(Self {
-            stream,
+            stream: Rc::new(stream),
             permit,
             read: read.into(),
-            request: (!config.no_takeover).then(Vec::new),
+            request: Some(Vec::new()),
             requests_kept: 0,
             head_due: Some(Box::pin(sleep(config.head_timeout))),
             head_timeout: Some(config.head_timeout),
             heads: Heads::default(),
             heads_seen: 0,
+            refusal: None,
             stall_due: None,
             write_stall: config.write_stall,
         })
@@ -105,6 +143,11 @@ impl Socket {
     /// Where the service notes its requests.
     pub(super) fn heads(&self) -> Heads {
         self.heads.clone()
+    }
+
+    /// What notices that the peer is gone.
+    pub(super) fn watch(&self) -> Watch {
+        Watch(self.stream.clone())
     }
 
     /// What follows are no requests.
@@ -125,7 +168,8 @@ impl Socket {
             request.truncate(length);
             Some(request)
         });
-        Ok((self.stream.into_std()?, self.permit, request))
+        let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
+        Ok((stream.into_std()?, self.permit, request))
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -156,8 +200,59 @@ impl Socket {
             self.head_due = Some(Box::pin(sleep(timeout)));
         }
         match self.head_due.as_mut().map(|due| due.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Err(io::ErrorKind::TimedOut.into()),
+            Some(Poll::Ready(())) => {
+                // A client that began a request is told, as far as it takes that.
+                if self.request.as_ref().is_none_or(|request| !request.is_empty()) {
+                    _ = self.stream.try_write(&refusal::too_slow());
+                }
+                Err(io::ErrorKind::TimedOut.into())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// Writes what hyper wrote last, if that is a refusal of its own: what comes before it as it is, and then
+    /// the problem.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.refusal.is_none() {
+            match refusal::instead_of(buf) {
+                Some((0, answer)) => self.refusal = Some((answer, 0)),
+                Some((before, _)) => return self.poll_send(cx, |stream| stream.try_write(&buf[..before])),
+                None => return self.poll_send(cx, |stream| stream.try_write(buf)),
+            }
+        }
+        while let Some((answer, sent)) = &self.refusal
+            && *sent < answer.len()
+        {
+            let written = std::task::ready!(self.poll_send(cx, |stream| stream.try_write(&answer[*sent..])))?;
+            if let Some((_, sent)) = &mut self.refusal {
+                *sent += written;
+            }
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            std::task::ready!(self.stream.poll_write_ready(cx))?;
+            match send(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            std::task::ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(drop)),
+            }
         }
     }
 
@@ -180,7 +275,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = if self.read.is_empty() {
-            Pin::new(&mut self.stream).poll_read(cx, buf)
+            self.poll_receive(cx, buf)
         } else {
             let count = self.read.len().min(buf.remaining());
             let early: Vec<u8> = self.read.drain(..count).collect();
@@ -198,7 +293,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = self.poll_refusal(cx, buf);
         self.stalled(cx, written)
     }
 
@@ -207,20 +302,31 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = match bufs {
+            // A refusal is all that hyper has left to write.
+            [only] => self.poll_refusal(cx, only),
+            bufs => match bufs.iter().map(|buf| buf.len()).sum::<usize>() {
+                0..=COALESCED => COALESCE.with_borrow_mut(|whole| {
+                    whole.clear();
+                    bufs.iter().for_each(|buf| whole.extend_from_slice(buf));
+                    self.poll_send(cx, |stream| stream.try_write(whole))
+                }),
+                _ => self.poll_send(cx, |stream| stream.try_write_vectored(bufs)),
+            },
+        };
         self.stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.heads.0.2.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
     }
 }

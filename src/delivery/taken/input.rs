@@ -78,18 +78,27 @@ impl Taken {
     }
 
     fn read_request(&mut self, key: u32) {
-        let mut request = std::mem::take(&mut self.records[key as usize].backlog().input).to_vec();
-        self.records[key as usize].tidy();
-        match self.receive(key) {
-            Heard::Bytes(count) => request.extend_from_slice(&self.scratch[..count]),
-            Heard::Nothing => {}
+        let record = &mut self.records[key as usize];
+        let mut early = record.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input));
+        record.tidy();
+        let count = match self.receive(key) {
+            Heard::Bytes(count) => count,
+            Heard::Nothing => 0,
             Heard::Gone => return self.remove(key),
-        }
+        };
+        let read = &self.scratch[..count];
+        let request: &[u8] = match &mut early {
+            Some(early) => {
+                early.extend_from_slice(read);
+                early
+            }
+            None => read,
+        };
         if request.is_empty() {
             return;
         }
         let record = &mut self.records[key as usize];
-        let position = record.question.as_ref().and_then(|question| question.matches(&request));
+        let position = record.question.as_ref().and_then(|question| question.matches(request));
         let opened =
             position.map(|position| self.settings.bus.open(record.reader.subscription().clone(), position));
         match (opened, &record.question) {
@@ -101,7 +110,10 @@ impl Taken {
                 self.list(key);
             }
             // Another question, or none that has an answer: hyper's to read.
-            _ => self.give_back(key, request),
+            _ => {
+                let request = request.to_vec();
+                self.give_back(key, request);
+            }
         }
     }
 
@@ -145,7 +157,9 @@ impl Taken {
                     Ok(Some(incoming)) => self.take(key, incoming, &mut out),
                     Ok(None) => break,
                     Err(Violation { code, reason }) => {
+                        // All that is still heard is the answer to our close, at the head of a read.
                         input.clear();
+                        decoder = Decoder::new(self.settings.max_message);
                         if self.records[key as usize].state == State::Open {
                             self.violated(key, code, reason, &mut out);
                         }

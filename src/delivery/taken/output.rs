@@ -176,8 +176,8 @@ impl Taken {
         let reconnect = Control::Reconnect(spread(self.settings.retry));
         let mut out = Vec::with_capacity(128);
         match kind {
-            Kind::Longpoll => return self.answer_empty(key, true),
-            Kind::Echo => return self.close(key, 1012, "drain"),
+            Kind::Longpoll => self.answer_empty(key, true),
+            Kind::Echo => self.close(key, 1012, "drain"),
             Kind::Websocket => {
                 Websocket.control(&mut out, &reconnect);
                 self.say(key, &out);

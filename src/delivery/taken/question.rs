@@ -20,8 +20,15 @@ pub(super) struct Question {
     pub(super) budget: Budget,
     pub(super) timeout: Duration,
     /// The request around the cursor; `None` if it is not known, and every request is another.
-    around: Option<(Box<[u8]>, Box<[u8]>)>,
+    around: Option<Around>,
     presented: bool,
+}
+
+/// A request but for its cursor.
+#[derive(Debug)]
+struct Around {
+    before: Box<[u8]>,
+    after: Box<[u8]>,
 }
 
 impl Question {
@@ -31,14 +38,14 @@ impl Question {
             head: AnswerHead::new(answer, field),
             budget: wait.budget,
             timeout: wait.timeout,
-            around: around.map(|(before, after)| (before.into(), after.into())),
+            around: around.map(|(before, after)| Around { before: before.into(), after: after.into() }),
             presented: wait.presented,
         }
     }
 
     /// Where the next answer begins, if this is the same question.
     pub(super) fn matches(&self, request: &[u8]) -> Option<Position> {
-        let (before, after) = self.around.as_ref()?;
+        let Around { before, after } = self.around.as_ref()?;
         let text = request.strip_prefix(&**before)?.strip_suffix(&**after)?;
         let text = str::from_utf8(text).ok()?;
         let cursor: Cursor = text.parse().ok()?;
@@ -91,7 +98,7 @@ impl Questions {
 
 /// Equal requests get equal heads, and wait equally.
 fn key(question: &Question) -> Option<Box<[u8]>> {
-    let (before, after) = question.around.as_ref()?;
+    let Around { before, after } = question.around.as_ref()?;
     Some([&**before, b"\0", &**after].concat().into())
 }
 

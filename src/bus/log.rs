@@ -261,9 +261,7 @@ impl Log {
         for pattern in span.subscription.patterns() {
             self.names_matching(pattern)
                 .for_each(|topic| note(self.chains[topic].loss(span.newest), told.of_topic(topic), false));
-            self.evicted
-                .matching(pattern)
-                .for_each(|(topic, mark)| note(mark, told.of_topic(topic), false));
+            self.evicted.matching(pattern).for_each(|(topic, mark)| note(mark, told.of_topic(topic), false));
             note(self.evicted.watermark(), told.of_pattern(pattern), true);
         }
         let all = known.join(unknown);

@@ -140,11 +140,9 @@ fn read_file(path: &Path, name: &str) -> Result<config::Config, ConfigError> {
     let keys = file.collect().unwrap_or_default();
     match keys.keys().find(|key| !known.contains(*key)) {
         None => Ok(file),
-        Some(key) => Err(ConfigError::Unknown {
-            key: key.clone(),
-            file: name.to_owned(),
-            hint: nearest(key, &known),
-        }),
+        Some(key) => {
+            Err(ConfigError::Unknown { key: key.clone(), file: name.to_owned(), hint: nearest(key, &known) })
+        }
     }
 }
 

@@ -131,7 +131,8 @@ fn a_value_that_cannot_be_read_is_named_with_its_key_and_origin() {
         ("log-format = 'xml'", "log-format = \"xml\" (from FILE): neither text nor json"),
         ("log-level = 3", "log-level = 3 (from FILE): not a text"),
         ("log-level = 'a=b=c'", "log-level = \"a=b=c\" (from FILE): "),
-        ("history_age = '1h'", "unknown setting `history_age` in FILE; it is spelt `history-age`"),
+        ("history_age = '1h'", "unknown setting `history_age` in FILE; did you mean `history-age`?"),
+        ("history-event = 7", "unknown setting `history-event` in FILE; did you mean `history-events`?"),
         ("[server]\nx = 1", "unknown setting `server` in FILE; `fanlight config` prints all"),
         ("heartbeat = ", "FILE is not valid TOML: TOML parse error at line 1"),
     ];

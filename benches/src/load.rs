@@ -114,6 +114,7 @@ pub(crate) struct Client {
     target: Target,
     addr: SocketAddr,
     kind: Kind,
+    receive_buffer: Option<usize>,
     epoll: OwnedFd,
     subs: Vec<Sub>,
     publishers: Vec<Publisher>,
@@ -140,6 +141,7 @@ impl Client {
             target: server.target,
             addr: server.addr,
             kind,
+            receive_buffer: None,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             subs: Vec::new(),
             publishers: Vec::new(),
@@ -151,6 +153,13 @@ impl Client {
             latencies: Histogram::new_with_bounds(1, 120_000_000, 3).map_err(io::Error::other)?,
             recording: false,
         })
+    }
+
+    /// The same, with receive buffers of so many bytes: left to itself the kernel would give each stalled
+    /// reader of a fast stream megabytes.
+    pub(crate) fn receive_buffer(mut self, bytes: usize) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
     }
 
     /// Opens subscribers, and waits until each has what shows that it is one. `topic` names the topic of the
@@ -209,6 +218,9 @@ impl Client {
             let source = SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, (n / PER_ADDRESS) as u8), 0);
             bind(&plain, &SocketAddr::V4(source))?;
         }
+        if let Some(bytes) = self.receive_buffer {
+            sockopt::set_socket_recv_buffer_size(&plain, bytes)?;
+        }
         connect(&plain, &self.addr)?;
         sockopt::set_tcp_nodelay(&plain, true)?;
         Ok(plain)
@@ -217,11 +229,6 @@ impl Client {
     /// Where the server is.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    /// How many subscribers there are.
-    pub(crate) fn len(&self) -> usize {
-        self.subs.len()
     }
 
     /// Has every `step`-th subscriber read nothing any more.
@@ -234,24 +241,6 @@ impl Client {
             sub.reads = false;
         }
         Ok(())
-    }
-
-    /// Stalled subscribers whose connection the server has cut.
-    pub(crate) fn cut(&self) -> usize {
-        let mut count = 0;
-        for sub in &self.subs {
-            let mut byte = [0];
-            if !sub.reads
-                && (matches!(sockopt::socket_error(&sub.socket), Ok(Err(_)) | Err(_))
-                    || matches!(
-                        recv(&sub.socket, &mut byte[..], RecvFlags::DONTWAIT | RecvFlags::PEEK),
-                        Err(Errno::CONNRESET | Errno::TIMEDOUT) | Ok((_, 0))
-                    ))
-            {
-                count += 1;
-            }
-        }
-        count
     }
 
     fn now(&self) -> u64 {

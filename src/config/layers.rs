@@ -140,23 +140,18 @@ fn read_file(path: &Path, name: &str) -> Result<config::Config, ConfigError> {
     let keys = file.collect().unwrap_or_default();
     match keys.keys().find(|key| !known.contains(*key)) {
         None => Ok(file),
-        Some(key) => {
-            Err(ConfigError::Unknown { key: key.clone(), file: name.to_owned(), hint: nearest(key, &known) })
-        }
+        Some(key) => Err(ConfigError::Unknown {
+            key: key.clone(),
+            file: name.to_owned(),
+            hint: nearest(&self::key(key), &known),
+        }),
     }
 }
 
-/// The setting that was probably meant: the same but for its spelling, or within a few letters.
-fn nearest(unknown: &str, known: &BTreeSet<String>) -> Option<String> {
-    // Below it, words that share no more than a few letters are taken for one another.
-    const ALIKE: f64 = 0.8;
-    let spelt = key(&unknown.to_lowercase());
-    let likeness = |known: &String| strsim::normalized_damerau_levenshtein(&spelt, known);
-    known
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|known| likeness(known) >= ALIKE)
-        .cloned()
+/// The setting that was probably meant.
+fn nearest(key: &str, known: &BTreeSet<String>) -> Option<String> {
+    let alike = |known: &&String| strsim::damerau_levenshtein(key, known);
+    known.iter().min_by_key(alike).filter(|known| alike(known) <= 2).cloned()
 }
 
 /// `history_age` as a flag and a key spell it.

@@ -38,7 +38,7 @@ thread_local! {
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: Rc<TcpStream>,
+    stream: Rc<RefCell<TcpStream>>,
     permit: Permit,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
@@ -66,22 +66,19 @@ pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
 /// Looks past what a client sends that gets an answer without an end, for the end of the client.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Rc<TcpStream>);
+pub(super) struct Watch(Rc<RefCell<TcpStream>>);
 
 impl Watch {
     /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
     /// for the end as well, but not past what it has in its buffer.)
     pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut scratch = [0; 1024];
+        let mut stream = self.0.borrow_mut();
         for _ in 0..16 {
-            if std::task::ready!(self.0.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            match self.0.try_read(&mut scratch) {
-                Ok(0) => return Poll::Ready(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Poll::Ready(()),
+            let mut scratch = [0; 1024];
+            let mut read = ReadBuf::new(&mut scratch);
+            match std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
         cx.waker().wake_by_ref();
@@ -125,7 +122,7 @@ impl Socket {
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
         Ok(Self {
-            stream: Rc::new(stream),
+            stream: Rc::new(RefCell::new(stream)),
             permit,
             read: read.into(),
             request: Some(Vec::new()),
@@ -169,7 +166,7 @@ impl Socket {
             Some(request)
         });
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
-        Ok((stream.into_std()?, self.permit, request))
+        Ok((stream.into_inner().into_std()?, self.permit, request))
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -203,7 +200,7 @@ impl Socket {
             Some(Poll::Ready(())) => {
                 // A client that began a request is told, as far as it takes that.
                 if self.request.as_ref().is_none_or(|request| !request.is_empty()) {
-                    _ = self.stream.try_write(&refusal::too_slow());
+                    _ = self.stream.borrow().try_write(&refusal::too_slow());
                 }
                 Err(io::ErrorKind::TimedOut.into())
             }
@@ -217,14 +214,14 @@ impl Socket {
         if self.refusal.is_none() {
             match refusal::instead_of(buf) {
                 Some((0, answer)) => self.refusal = Some((answer, 0)),
-                Some((before, _)) => return self.poll_send(cx, |stream| stream.try_write(&buf[..before])),
-                None => return self.poll_send(cx, |stream| stream.try_write(buf)),
+                Some((before, _)) => return self.poll_send(cx, &buf[..before]),
+                None => return self.poll_send(cx, buf),
             }
         }
         while let Some((answer, sent)) = &self.refusal
             && *sent < answer.len()
         {
-            let written = std::task::ready!(self.poll_send(cx, |stream| stream.try_write(&answer[*sent..])))?;
+            let written = std::task::ready!(self.poll_send(cx, &answer[*sent..]))?;
             if let Some((_, sent)) = &mut self.refusal {
                 *sent += written;
             }
@@ -232,28 +229,8 @@ impl Socket {
         Poll::Ready(Ok(buf.len()))
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        mut send: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            std::task::ready!(self.stream.poll_write_ready(cx))?;
-            match send(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
-            }
-        }
-    }
-
-    fn poll_receive(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            std::task::ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(drop)),
-            }
-        }
+    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes)
     }
 
     /// Fails once the peer has taken nothing for too long.
@@ -275,7 +252,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = if self.read.is_empty() {
-            self.poll_receive(cx, buf)
+            Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf)
         } else {
             let count = self.read.len().min(buf.remaining());
             let early: Vec<u8> = self.read.drain(..count).collect();
@@ -309,9 +286,9 @@ impl AsyncWrite for Socket {
                 0..=COALESCED => COALESCE.with_borrow_mut(|whole| {
                     whole.clear();
                     bufs.iter().for_each(|buf| whole.extend_from_slice(buf));
-                    self.poll_send(cx, |stream| stream.try_write(whole))
+                    self.poll_send(cx, whole)
                 }),
-                _ => self.poll_send(cx, |stream| stream.try_write_vectored(bufs)),
+                _ => Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, bufs),
             },
         };
         self.stalled(cx, written)
@@ -327,6 +304,6 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(socket2::SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write))
     }
 }

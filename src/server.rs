@@ -203,7 +203,7 @@ async fn core(
     mut phases: watch::Receiver<Phase>,
 ) {
     let hub = Hub::new(gateway.bus().clone());
-    let routes = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.routes(hub.clone(), role));
+    let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
     let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE)) {
         Ok(taken) => taken,
         Err(error) => return tracing::error!(%error, "a core could not start"),
@@ -211,7 +211,7 @@ async fn core(
     spawn_local(taken.run());
     let running = hub.clone();
     spawn_local(async move { running.run().await });
-    let desk = Rc::new(Desk { routes, door: door.clone(), gateway, phases: phases.clone() });
+    let desk = Rc::new(Desk { answers, door: door.clone(), gateway, phases: phases.clone() });
     loop {
         tokio::select! {
             Some(Arrival { stream, permit, role }) = inbox.recv() => {

@@ -2,15 +2,16 @@
 
 use std::{
     cell::{Cell, RefCell},
+    convert::Infallible,
     future::{Future as _, pending, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
 };
 
-use axum::{Router, extract::Request};
+use axum::body::Body;
 use bytes::BytesMut;
-use http::{Method, Response, Version, response::Parts};
+use http::{Method, Version, response::Parts};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -18,11 +19,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
-use tower::ServiceExt as _;
 
 use super::{IDLE, socket::Socket};
 use crate::{
-    app::{Crowded, Gateway, Phase, Role},
+    app::{Answers, Crowded, Gateway, Phase, Role},
     delivery::{
         connections::Permit,
         duplex,
@@ -34,7 +34,7 @@ use crate::{
 /// What the connections of a core share.
 pub(super) struct Desk {
     pub(super) gateway: Gateway,
-    pub(super) routes: [Router; 3],
+    pub(super) answers: [Answers; 3],
     pub(super) door: Door,
     pub(super) phases: watch::Receiver<Phase>,
 }
@@ -54,8 +54,8 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     let watch = socket.watch();
     let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
-    let (routes, may_take, leaving) =
-        (desk.routes[role as usize].clone(), crowded.is_none() && !config.no_takeover, exit.clone());
+    let (answers, may_take, leaving) =
+        (desk.answers[role as usize].clone(), crowded.is_none() && !config.no_takeover, exit.clone());
     let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
@@ -66,24 +66,19 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             request.extensions_mut().insert(MayLeave { taken });
         }
         let answering = service_heads.begin();
-        let answer = routes.clone().oneshot(request as Request<Incoming>);
+        let answers = answers.clone();
         let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
-            let mut answer = answer.await;
-            let leave = match &mut answer {
-                Ok(response) => response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()),
-                Err(_) => None,
-            };
-            let is_endless = |response: &Response<_>| response.extensions().get::<Endless>().is_some();
-            endless.set(answer.as_ref().is_ok_and(is_endless));
+            let mut response = answers.answer(request.map(Body::new)).await;
+            endless.set(response.extensions().get::<Endless>().is_some());
             drop(answering);
-            match (leave, answer) {
-                (Some(leave), Ok(response)) => {
+            match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
+                Some(leave) => {
                     *leaving.borrow_mut() = Some((response.into_parts().0, leave, heads.flushes()));
                     pending().await
                 }
-                (_, answer) => answer,
+                None => Ok::<_, Infallible>(response),
             }
         })
     });

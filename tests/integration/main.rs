@@ -18,6 +18,7 @@
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
 
+mod command;
 mod contract;
 mod frames;
 mod harness;

@@ -279,9 +279,10 @@ impl Taken {
         self.draining = true;
         let keys: Vec<u32> = self.records.iter().map(|(key, _)| key as u32).collect();
         for key in keys {
-            match self.records[key as usize].state {
-                // Nobody waits for an answer.
-                State::Asking => self.remove(key),
+            let record = &self.records[key as usize];
+            match record.state {
+                // Nobody waits for an answer, unless one is still on its way.
+                State::Asking if !record.blocked => self.remove(key),
                 _ => self.list(key),
             }
         }

@@ -498,7 +498,9 @@ impl Client {
             if Instant::now() > deadline {
                 let missing = owed(self);
                 let behind: Vec<usize> = (0..self.subs.len())
-                    .filter(|n| self.publishers.iter().zip(&self.subs[*n].next).any(|(p, next)| p.sent > *next))
+                    .filter(|n| {
+                        self.publishers.iter().zip(&self.subs[*n].next).any(|(p, next)| p.sent > *next)
+                    })
                     .collect();
                 eprintln!(
                     "{missing} deliveries to {} subscribers did not come, the first of them number {:?}",

@@ -46,7 +46,7 @@ use self::{
     groups::Groups,
     piece::Pieces,
     question::Questions,
-    record::{Record, State},
+    record::{NEVER, Record, State},
 };
 use super::{
     connections::Permit,
@@ -313,6 +313,7 @@ impl Taken {
             state: if question.is_some() { State::Waiting } else { State::Open },
             listed: false,
             blocked: false,
+            stalled: NEVER,
             unread: !early.is_empty(),
             fresh: entry.fresh,
             publishes: entry.publishes,
@@ -329,7 +330,7 @@ impl Taken {
             record.backlog().input = early[..].into();
         }
         if self.due.len() <= key as usize {
-            self.due.resize(key as usize + 1, u32::MAX);
+            self.due.resize(key as usize + 1, NEVER);
         }
         if let Err(error) = added {
             tracing::warn!(%error, "a connection could not be watched and was closed");
@@ -413,7 +414,7 @@ impl Taken {
     fn sweep(&mut self) {
         for key in 0..self.due.len() {
             if self.due[key] <= self.now {
-                self.due[key] = u32::MAX;
+                self.due[key] = NEVER;
                 if self.records.contains(key) {
                     self.expire(key as u32);
                 }
@@ -446,7 +447,7 @@ impl Taken {
     /// Takes a connection out of everything that knows it.
     fn take_out(&mut self, key: u32) -> Record {
         let mut record = self.records.remove(key as usize);
-        self.due[key as usize] = u32::MAX;
+        self.due[key as usize] = NEVER;
         if let Some(moved) = self.groups.leave(record.group, record.seat) {
             self.records[moved as usize].seat = record.seat;
         }

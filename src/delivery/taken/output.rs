@@ -9,7 +9,7 @@ use rustix::{
 
 use super::{
     Taken, piece,
-    record::{Kind, Record, State},
+    record::{Kind, NEVER, Record, State},
     ticks,
 };
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 
 /// How long a peer may take to answer our close.
 pub(super) const GOODBYE: Duration = Duration::from_secs(5);
+/// How long to wait for the kernel to ask for more before trying again.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Taken {
     /// Sends a connection what is pending.
@@ -30,6 +32,7 @@ impl Taken {
         }
         let piece = self.pieces.of(&self.settings.bus, record, self.draining);
         if piece.is_empty() {
+            record.stalled = NEVER;
             if self.draining {
                 self.end(key);
             }
@@ -49,9 +52,9 @@ impl Taken {
             }
         }
         if !whole {
-            record.blocked = true;
-            return self.due_in(key, ticks(self.settings.write_stall));
+            return self.block(key, sent > 0);
         }
+        record.stalled = NEVER;
         if is_answer {
             return self.answered(key);
         }
@@ -70,10 +73,20 @@ impl Taken {
         if sent < bytes.len() {
             record.backlog().output.extend_from_slice(&bytes[sent..]);
             if !record.blocked {
-                record.blocked = true;
-                self.due_in(key, ticks(self.settings.write_stall));
+                self.block(key, sent > 0);
             }
         }
+    }
+
+    /// Has a connection wait for the kernel, and tries again after a while: where the kernel is short of memory
+    /// for all its sockets it can refuse bytes without ever asking for them later.
+    fn block(&mut self, key: u32, took_some: bool) {
+        let record = &mut self.records[key as usize];
+        record.blocked = true;
+        if took_some || record.stalled == NEVER {
+            record.stalled = self.now;
+        }
+        self.due_in(key, ticks(self.settings.write_stall.min(RETRY)));
     }
 
     /// Sends what the kernel did not take before.
@@ -92,11 +105,10 @@ impl Taken {
             record.backlog = Some(backlog);
             record.tidy();
             if !all {
-                // A peer that takes something is not stalled.
-                if sent > 0 {
-                    self.due_in(key, ticks(self.settings.write_stall));
-                }
-                return;
+                return self.block(key, sent > 0);
+            }
+            if sent > 0 {
+                record.stalled = NEVER;
             }
         }
         record.blocked = false;
@@ -130,6 +142,9 @@ impl Taken {
     pub(super) fn expire(&mut self, key: u32) {
         let record = &mut self.records[key as usize];
         if record.blocked {
+            if self.now.saturating_sub(record.stalled) < ticks(self.settings.write_stall) {
+                return self.unblock(key);
+            }
             tracing::debug!(cursor = %record.reader.cursor(), "a reader that took nothing was cut");
             // The kernel is not to keep what nobody reads.
             _ = sockopt::set_socket_linger(&record.socket, Some(Duration::ZERO));

@@ -65,6 +65,9 @@ pub(super) enum State {
     Ending,
 }
 
+/// No tick.
+pub(super) const NEVER: u32 = u32::MAX;
+
 /// A taken connection.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -76,6 +79,8 @@ pub(super) struct Record {
     pub(super) listed: bool,
     /// The kernel took less than it was given, and has not asked for more yet.
     pub(super) blocked: bool,
+    /// Since which tick the kernel has taken nothing, [`NEVER`] if it takes what it is given.
+    pub(super) stalled: u32,
     /// There is input that was not read.
     pub(super) unread: bool,
     /// Its first subscription is still to come.

@@ -134,6 +134,16 @@ settings! {
         retry: Duration = Duration::from_secs(2), "DURATION";
         /// How long a connection may refuse to take a byte before it is cut.
         write_stall: Duration = Duration::from_secs(30), "DURATION";
+        /// Compress what a WebSocket client receives, if it offers to (permessage-deflate, RFC 7692).
+        ///
+        /// Saves bytes and costs time: each event is compressed for each connection. Off, so that the
+        /// transports can be compared.
+        websocket_compression: bool = false, "BOOL";
+        /// Leave every connection to the HTTP library.
+        ///
+        /// Without it streams, long polls and WebSockets over cleartext HTTP/1.1 are delivered straight to
+        /// their sockets, for a fraction of the memory and the time. The bytes are the same.
+        no_takeover: bool = false, "BOOL";
         /// The kernel's send buffer of a connection.
         send_buffer: ByteSize = ByteSize::kib(64), "SIZE";
     }

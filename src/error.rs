@@ -101,6 +101,25 @@ pub enum Code {
     Unavailable,
 }
 
+/// Every problem there is.
+pub const ALL: [Code; 15] = [
+    Code::InvalidRequest,
+    Code::NotAllowed,
+    Code::NotFound,
+    Code::MethodNotAllowed,
+    Code::NotAcceptable,
+    Code::RequestTimeout,
+    Code::TooLarge,
+    Code::UriTooLong,
+    Code::UnsupportedMediaType,
+    Code::IdempotencyMismatch,
+    Code::UpgradeRequired,
+    Code::TooManyRequests,
+    Code::HeadTooLarge,
+    Code::Internal,
+    Code::Unavailable,
+];
+
 /// What a problem is on the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {

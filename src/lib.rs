@@ -1,4 +1,28 @@
 //! A realtime notification gateway: publish once, deliver over the transport each subscriber chose.
+//!
+//! ```text
+//! server                       listeners, a thread per core, the way down
+//! app                          routes and layers
+//! delivery   publish           moves bytes; the one way in
+//! transport  bus               what stands on the wire; the log
+//! event  topic  wsframe  fields  error  config  page
+//! ```
+//!
+//! A module imports from the lines below its own. [`app::Gateway`] is where everything meets: serve it with
+//! [`server::run`], or nest its router into another application:
+//!
+//! ```
+//! use fanlight::{app::Gateway, config::Config};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), fanlight::error::Problem> {
+//! let gateway = Gateway::new(Config::default());
+//! let app: axum::Router = axum::Router::new().nest("/realtime", gateway.router());
+//! let id = gateway.publish_json("orders/42/status", Some("picked-up"), br#"{"by":"Kim"}"#)?;
+//! assert_eq!(id.offset, 1);
+//! # drop(app);
+//! # Ok(()) }
+//! ```
 
 pub mod app;
 pub mod bus;

@@ -1,13 +1,14 @@
 //! The server: listeners, a runtime per core, and the way down.
 
-mod connections;
+mod connection;
+mod refusal;
 mod socket;
 
 use std::{
     future::Future,
     io,
     net::TcpListener as StdListener,
-    pin::pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,33 +17,28 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::{JoinSet, LocalSet, spawn_local},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{sleep, timeout},
 };
-use tower::ServiceExt;
 
-use self::{
-    connections::{Connections, Permit},
-    socket::Socket,
-};
+use self::connection::Desk;
 use crate::{
-    app::{Crowded, Gateway, Phase, Role},
+    app::{Gateway, Phase, Role},
     config::Config,
-    delivery::hub::Hub,
+    delivery::{
+        connections::{Connections, Permit},
+        hub::Hub,
+        taken::{Back, Taken},
+    },
 };
 
 /// How long a connection may be idle between two requests. Longer than proxies keep theirs (nginx: 60 s),
 /// so that it is they who close.
 const IDLE: Duration = Duration::from_secs(75);
-/// How often what is too old is evicted.
-const EXPIRE: Duration = Duration::from_secs(1);
 /// How long to pause when the process has no descriptor left for a new connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
@@ -90,7 +86,7 @@ pub async fn run(
         let listener = TcpListener::from_std(listener).map_err(StartError::Listener)?;
         acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
     }
-    let expiring = tokio::spawn(expire(gateway.clone()));
+    let expiring = tokio::spawn(gateway.clone().expire_for_ever());
     shutdown.await;
     tracing::info!("shutting down");
     gateway.enter(Phase::Leaving);
@@ -123,17 +119,8 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
     match timeout(config.drain_timeout, drained).await {
         Ok(()) => tracing::info!("every connection has ended"),
         Err(_) => {
-            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut")
+            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut");
         }
-    }
-}
-
-async fn expire(gateway: Gateway) {
-    let mut tick = interval(EXPIRE);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        gateway.expire();
     }
 }
 
@@ -216,61 +203,34 @@ async fn core(
     mut phases: watch::Receiver<Phase>,
 ) {
     let hub = Hub::new(gateway.bus().clone());
-    let routes = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.routes(hub.clone(), role));
+    let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
+    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE)) {
+        Ok(taken) => taken,
+        Err(error) => return tracing::error!(%error, "a core could not start"),
+    };
+    spawn_local(taken.run());
     let running = hub.clone();
     spawn_local(async move { running.run().await });
+    let desk = Rc::new(Desk { answers, door: door.clone(), gateway, phases: phases.clone() });
     loop {
         tokio::select! {
-            Some(arrival) = inbox.recv() => {
-                let routes = routes[arrival.role as usize].clone();
-                serve(arrival, routes, gateway.config(), phases.clone());
+            Some(Arrival { stream, permit, role }) = inbox.recv() => {
+                connection::serve(&desk, stream, permit, role, Vec::new());
+            }
+            Some(Back { stream, permit, read, publishes }) = backs.recv() => {
+                let role = if publishes { Role::Both } else { Role::Subscribe };
+                connection::serve(&desk, stream, permit, role, read);
             }
             _ = phases.changed() => break,
         }
     }
     hub.drain().await;
+    door.drain();
     // The runtime goes on until every connection has ended, or their time is up.
-    while inbox.recv().await.is_some() {}
-}
-
-/// Serves the requests of one connection.
-fn serve(arrival: Arrival, routes: axum::Router, config: &Config, mut phases: watch::Receiver<Phase>) {
-    let crowded = arrival.permit.crowded();
-    let socket = match Socket::new(arrival.stream, arrival.permit, config) {
-        Ok(socket) => socket,
-        Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
-    };
-    let heads = socket.heads();
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        if let Some(code) = crowded {
-            request.extensions_mut().insert(Crowded(code));
+    loop {
+        tokio::select! {
+            arrival = inbox.recv() => if arrival.is_none() { break },
+            Some(back) = backs.recv() => drop(back),
         }
-        let answering = heads.begin();
-        let answer = routes.clone().oneshot(request as Request<Incoming>);
-        async move {
-            let answer = answer.await;
-            drop(answering);
-            answer
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
-        .serve_connection(TokioIo::new(socket), service)
-        .with_upgrades();
-    spawn_local(async move {
-        let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            _ = phases.changed() => {
-                // The request that is being answered is the last.
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    });
+    }
 }

@@ -158,6 +158,15 @@ impl Subscription {
         }
     }
 
+    /// One name for all that ask for the same, in whatever order.
+    pub fn name(&self) -> Box<str> {
+        let patterns = self.patterns.iter().map(Pattern::as_str);
+        let mut names: Vec<&str> = self.exact.iter().map(Topic::as_str).chain(patterns).collect();
+        names.sort_unstable();
+        // No topic has a line break.
+        names.join("\n").into()
+    }
+
     /// Whether an event on this topic belongs to the subscription.
     pub fn matches(&self, topic: &Topic) -> bool {
         self.exact.contains(topic) || self.patterns.iter().any(|pattern| pattern.matches(topic))

@@ -188,9 +188,11 @@ function words() {
 /** What to type elsewhere to see, and to send, the same. */
 function commands() {
   const query = topics.map((topic) => `topic=${readable(topic)}`).join('&');
+  // Where the command looks by itself.
+  const given = location.origin === 'http://127.0.0.1:8080' ? '' : ` --url ${location.origin}`;
   const see = [
     `curl -N '${base}v1/sse?${query}'`,
-    `fanlight subscribe ${topics.map((topic) => `'${topic.replaceAll("'", "'\\''")}'`).join(' ')} --transport websocket`,
+    `fanlight subscribe ${topics.map((topic) => `'${topic.replaceAll("'", "'\\''")}'`).join(' ')} --transport websocket${given}`,
   ];
   element('terminal').replaceChildren(...see.map((line) => code(line)));
   const example = (topics[0] ?? '')

@@ -3,6 +3,7 @@
 export const en = {
   subtitle: 'one stream, five transports',
   language: 'Language',
+  controls: 'Topics and publishing',
   theme: 'Theme',
   light: 'Light',
   dark: 'Dark',
@@ -60,6 +61,7 @@ export const en = {
 export const ko = {
   subtitle: '하나의 스트림, 다섯 가지 전송',
   language: '언어',
+  controls: '토픽과 발행',
   theme: '테마',
   light: '밝게',
   dark: '어둡게',

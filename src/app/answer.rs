@@ -5,11 +5,11 @@ use std::any::Any;
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, Method, Response, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header},
     response::IntoResponse,
 };
 
-use super::{App, Phase};
+use super::{App, Phase, request};
 use crate::error::{Code, Problem};
 
 /// The cursor that an answer leaves its client with.
@@ -46,10 +46,11 @@ pub(super) async fn ready(State(app): State<App>) -> Result<&'static str, Proble
 }
 
 /// `/v1/cursor`: the newest place in the log.
-pub(super) async fn cursor(State(app): State<App>) -> impl IntoResponse {
+pub(super) async fn cursor(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
+    request::accepts(&headers, "application/json")?;
     let cursor = app.gateway.bus().head();
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, format!("{{\"cursor\":\"{cursor}\"}}"))
+    Ok((headers, format!("{{\"cursor\":\"{cursor}\"}}")))
 }
 
 /// `/docs/errors`: what the `type` of a problem leads to.

@@ -32,13 +32,30 @@ pub struct Crowded(pub Code);
 
 /// Lets a request through, or says why not.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
+    let from_page = request.headers().contains_key(header::ORIGIN);
+    let mut response = passed(&app, request, |request| next.run(request)).await;
+    if !from_page {
+        // They are for browsers; to everyone else they are only bytes.
+        response.headers_mut().remove(header::VARY);
+        response.headers_mut().remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+        response.headers_mut().remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    }
+    response
+}
+
+/// The same, for a request that no page made.
+pub(super) async fn passed<F: Future<Output = Response>>(
+    app: &App,
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+) -> Response {
     let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz"];
     let checked = check_head(&request, app.gateway.config())
         .and_then(|()| check_source(request.headers(), app.gateway.config()))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
     let crowded = request.extensions().get::<Crowded>().is_some();
     let mut response = match checked {
-        Ok(()) => next.run(request).await,
+        Ok(()) => answer(request).await,
         Err(problem) => problem.into_response(),
     };
     if crowded && response.status() != 101 {
@@ -109,8 +126,11 @@ fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
                 || config.listen.iter().any(|listen| same_address(host.host(), listen.ip()))
         });
         if !known {
-            let detail =
-                "this gateway is open and answers only to loopback names: localhost, 127.0.0.1, [::1]";
+            let sent = host.unwrap_or("none");
+            let detail = format!(
+                "this gateway is open and answers only to loopback names (localhost, 127.0.0.1, [::1]) and \
+                 its own addresses, not to {sent:?}"
+            );
             return Err(Problem::new(Code::NotAllowed, detail).at("Host"));
         }
     }

@@ -7,15 +7,27 @@ mod request;
 mod subscribe;
 mod upgrade;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicUsize, Ordering},
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
-    Router, middleware,
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Method, Response, header},
+    middleware,
+    response::IntoResponse,
     routing::{MethodRouter, get, post},
 };
+use futures_util::FutureExt as _;
+use tokio::time::{MissedTickBehavior, interval};
+use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -24,7 +36,7 @@ use crate::{
         log::{Bounds, Budget},
     },
     config::Config,
-    delivery::hub::Hub,
+    delivery::{hub::Hub, taken},
     error::{Code, Problem},
     event::{Cursor, Epoch},
     page,
@@ -33,6 +45,11 @@ use crate::{
 };
 
 pub use guard::Crowded;
+
+/// How often what is too old is evicted.
+const EXPIRE: Duration = Duration::from_secs(1);
+/// What an operation on a WebSocket may add to the event that it publishes, in bytes.
+const OPERATION: usize = 4 << 10;
 
 /// A gateway: its bus and its configuration. Its clones are the same gateway.
 #[derive(Clone, Debug)]
@@ -115,6 +132,7 @@ impl Gateway {
         let hub = Hub::new(self.0.bus.clone());
         let running = hub.clone();
         tokio::spawn(async move { running.run().await });
+        tokio::spawn(self.clone().expire_for_ever());
         self.routes(hub, Role::Both)
     }
 
@@ -123,13 +141,20 @@ impl Gateway {
         &self.0.config
     }
 
-    /// The routes of a listener, whose subscribers are in this hub.
-    pub(crate) fn routes(&self, hub: Arc<Hub>, role: Role) -> Router {
+    /// The answers of a listener, whose subscribers are in this hub.
+    pub(crate) fn answers(&self, hub: Arc<Hub>, role: Role) -> Answers {
+        let app = App { gateway: self.clone(), hub: hub.clone(), role };
+        Answers { app, routes: self.routes(hub, role) }
+    }
+
+    /// The routes of a listener.
+    fn routes(&self, hub: Arc<Hub>, role: Role) -> Router {
         let app = App { gateway: self.clone(), hub, role };
         let mut routes = Router::new()
             .route("/healthz", get(answer::health))
             .route("/readyz", get(answer::ready))
-            .route("/v1/cursor", get(answer::cursor));
+            .route("/v1/cursor", get(answer::cursor))
+            .route("/docs/errors", get(answer::errors));
         if role != Role::Subscribe {
             routes = routes.route("/v1/publish", post(publish::serve));
         }
@@ -141,7 +166,6 @@ impl Gateway {
                 .route("/v1/sse", subscription(&Sse))
                 .route("/v1/websocket", get(upgrade::websocket))
                 .route("/v1/echo", get(upgrade::echo))
-                .route("/docs/errors", get(answer::errors))
                 .merge(page::router());
         }
         routes
@@ -153,13 +177,38 @@ impl Gateway {
             .with_state(app)
     }
 
+    /// What the taken connections of a core have to know.
+    pub(crate) fn taken_settings(&self, idle: Duration) -> taken::Settings {
+        let config = self.config();
+        taken::Settings {
+            bus: self.0.bus.clone(),
+            publisher: self.0.publisher.clone(),
+            max_topics: config.max_topics,
+            max_message: self.max_message(),
+            retry: config.retry,
+            write_stall: config.write_stall,
+            idle,
+            cursor_field: answer::CURSOR,
+        }
+    }
+
+    /// The largest message on a WebSocket, in bytes.
+    fn max_message(&self) -> usize {
+        self.config().max_event.as_u64() as usize + OPERATION
+    }
+
     pub(crate) fn bus(&self) -> &Arc<Bus> {
         &self.0.bus
     }
 
-    /// Evicts what has become too old.
-    pub(crate) fn expire(&self) {
-        self.0.bus.expire(self.0.publisher.now());
+    /// Evicts what has become too old, again and again.
+    pub(crate) async fn expire_for_ever(self) {
+        let mut tick = interval(EXPIRE);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.0.bus.expire(self.0.publisher.now());
+        }
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
@@ -188,6 +237,39 @@ impl Gateway {
     fn begin_publish(&self) -> Publishing {
         self.0.publishing.fetch_add(1, Ordering::AcqRel);
         Publishing(self.clone())
+    }
+}
+
+/// What a listener answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    app: App,
+    routes: Router,
+}
+
+impl Answers {
+    /// The answer to a request. What is asked most, and by no page, does not go through the layers that are
+    /// there for pages, which would cost it as much as the rest.
+    pub(crate) async fn answer(&self, request: Request) -> Response<Body> {
+        let app = &self.app;
+        let by_page = request.headers().contains_key(header::ORIGIN);
+        let path = if by_page { "" } else { request.uri().path() };
+        let answered = match (path, request.method()) {
+            ("/v1/poll", &Method::GET) if app.role != Role::Publish => {
+                let poll = |request| subscribe::serve(&Poll, State(app.clone()), request);
+                AssertUnwindSafe(guard::passed(app, request, poll)).catch_unwind().await
+            }
+            ("/v1/publish", &Method::POST) if app.role != Role::Subscribe => {
+                let publish =
+                    |request| publish::serve(State(app.clone()), request).map(IntoResponse::into_response);
+                AssertUnwindSafe(guard::passed(app, request, publish)).catch_unwind().await
+            }
+            _ => {
+                let Ok(response) = self.routes.clone().oneshot(request).await;
+                Ok(response)
+            }
+        };
+        answered.unwrap_or_else(answer::panicked)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
 pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Response<Body>, Problem> {
     app.gateway.admit()?;
     let _counted = app.gateway.begin_publish();
+    request::accepts(request.headers(), "application/json")?;
     let (head, body) = request.into_parts();
     let config = app.gateway.config();
     let mut fields =

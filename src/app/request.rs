@@ -1,11 +1,14 @@
 //! What every endpoint asks of a request: its form, its headers, what the client accepts.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, Method, header},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 
 use crate::{
     config::Config,
@@ -14,6 +17,8 @@ use crate::{
 
 /// The largest form, in bytes.
 const MAX_FORM: usize = 64 << 10;
+/// How long a body over its limit is read on.
+const LINGER: Duration = Duration::from_millis(500);
 /// The media type of a form.
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -41,18 +46,43 @@ pub(super) async fn form(request: Request, config: &Config) -> Result<String, Pr
 /// # Errors
 /// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::InvalidRequest`] if it breaks off.
 pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<Bytes, Problem> {
-    let collected = tokio::time::timeout(config.body_timeout, Limited::new(body, limit).collect());
-    match collected.await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(Code::TooLarge, format!("the body is larger than {limit} bytes")).at("body"))
+    let mut body = body;
+    let mut collected = BytesMut::new();
+    let all = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                let detail = "the body breaks off, or its chunks are malformed";
+                return Err(Problem::invalid("body", detail));
+            };
+            let Ok(data) = frame.into_data() else { continue };
+            if collected.len() + data.len() > limit {
+                let detail = format!("the body is larger than {limit} bytes");
+                return Err(Problem::new(Code::TooLarge, detail).at("body"));
+            }
+            collected.extend_from_slice(&data);
         }
-        Ok(Err(_)) => Err(Problem::invalid("body", "the body breaks off, or its chunks are malformed")),
+        Ok(())
+    };
+    match tokio::time::timeout(config.body_timeout, all).await {
+        Ok(Ok(())) => Ok(collected.freeze()),
+        Ok(Err(problem)) => {
+            if problem.code == Code::TooLarge {
+                linger(&mut body).await;
+            }
+            Err(problem)
+        }
         Err(_) => {
             let detail = format!("the body did not come within {:?}", config.body_timeout);
             Err(Problem::new(Code::RequestTimeout, detail).at("body"))
         }
     }
+}
+
+/// Reads on for a moment. Were the connection closed while the client still sends, it would get a reset
+/// before it can read what is wrong.
+async fn linger(body: &mut Body) {
+    let rest = async { while matches!(body.frame().await, Some(Ok(_))) {} };
+    _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// The one `Content-Type` of a request.

@@ -1,5 +1,7 @@
 //! Subscribing over HTTP: from a request to an answer, or to one without an end.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -7,16 +9,21 @@ use axum::{
     response::IntoResponse,
 };
 
-use super::{App, answer, answer_budget, guard, request};
+use super::{App, Role, answer, answer_budget, guard, request};
 use crate::{
     bus::reader::{Ahead, Batch, Position, Reader},
     delivery::{
         feed::Feed,
         hosted::{self, Stream, spread},
+        taken::Kind,
+        takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait},
     },
     error::{Code, Problem},
     transport::{Hold, Transport, control::Control, query::Query},
 };
+
+/// The shortest time-out that a hub keeps: its ticks are coarse.
+const LEAST_TAKEN: Duration = Duration::from_secs(1);
 
 /// Answers a request for events over `transport`.
 pub(super) async fn serve(
@@ -39,6 +46,7 @@ async fn answer(
     request::accepts(request.headers(), media_type)?;
     let head_only = request.method() == Method::HEAD;
     let full = guard::full(&request);
+    let taken = request.extensions().get().is_some_and(|may: &MayLeave| may.taken);
     let uri = request.uri().clone();
     let presented = presented(request.headers());
     let form = request::form(request, app.gateway.config()).await?;
@@ -51,26 +59,52 @@ async fn answer(
     full?;
     app.gateway.admit()?;
     if head_only {
-        return Ok(head(transport));
+        return describe(transport, app, query);
     }
-    open(transport, app, query).await
+    open(transport, app, query, taken).await
 }
 
-async fn open(transport: &'static dyn Transport, app: &App, query: Query) -> Result<Response<Body>, Problem> {
+async fn open(
+    transport: &'static dyn Transport,
+    app: &App,
+    query: Query,
+    taken: bool,
+) -> Result<Response<Body>, Problem> {
     let config = app.gateway.config();
     let budget = answer_budget(query.limit);
     let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
     let asks_for_events = query.position != Position::Now;
+    let presented = matches!(query.position, Position::Presented(_));
     let opened = app.gateway.bus().open(query.subscription, query.position);
     let (reader, hello) = opened.map_err(|ahead| self::ahead(&ahead))?;
     let mut reader = bounded(reader, query.until)?;
-    match transport.hold() {
-        Hold::ForGood => {
+    let kind = Kind::of(transport.name()).filter(|_| taken);
+    let entry = |kind, reader, hello, wait| Entry {
+        kind,
+        reader: Some(reader),
+        hello,
+        heartbeat: query.heartbeat,
+        publishes: app.role == Role::Both,
+        fresh: false,
+        wait,
+    };
+    match (transport.hold(), kind) {
+        (Hold::ForGood, Some(kind)) => Ok(leave(head(transport), entry(kind, reader, hello, None))),
+        (Hold::UntilSomething, Some(kind)) if waits && query.timeout >= LEAST_TAKEN => {
+            let wait = Wait { timeout: query.timeout, budget, cursor: hello.clone(), presented };
+            let mut response = head(transport);
+            // The hub fills it in.
+            response.headers_mut().insert(answer::CURSOR, HeaderValue::from_static(""));
+            Ok(leave(response, entry(kind, reader, hello, Some(wait))))
+        }
+        (Hold::ForGood, None) => {
             let feed = Feed::new(app.hub.clone(), reader);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
-            Ok(with_body(transport, Body::new(stream)))
+            let mut response = with_body(transport, Body::new(stream));
+            response.extensions_mut().insert(Endless);
+            Ok(response)
         }
-        Hold::UntilSomething if waits => {
+        (Hold::UntilSomething, _) if waits => {
             let mut feed = Feed::new(app.hub.clone(), reader);
             let (batch, goes) = hosted::wait(&mut feed, budget, query.timeout).await;
             let mut response = polled(transport, &batch, false);
@@ -79,12 +113,29 @@ async fn open(transport: &'static dyn Transport, app: &App, query: Query) -> Res
             }
             Ok(response)
         }
-        Hold::Not | Hold::UntilSomething => {
+        (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
             Ok(polled(transport, &batch, tell))
         }
     }
+}
+
+/// What a GET would be answered, at once: it waits for nothing and holds nothing.
+fn describe(transport: &dyn Transport, app: &App, query: Query) -> Result<Response<Body>, Problem> {
+    let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
+    let asks_for_events = query.position != Position::Now;
+    let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething && !waits);
+    let opened = app.gateway.bus().open(query.subscription, query.position);
+    let (reader, _) = opened.map_err(|ahead| self::ahead(&ahead))?;
+    let mut reader = bounded(reader, query.until)?;
+    if transport.hold() == Hold::ForGood {
+        // A body of no known length, as that of the GET.
+        let nothing = tokio_stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>();
+        return Ok(with_body(transport, Body::from_stream(nothing)));
+    }
+    let batch = app.gateway.bus().read(&mut reader, answer_budget(query.limit));
+    Ok(polled(transport, &batch, tell))
 }
 
 /// The answer to a poll; one without anything to tell has no content, unless it was asked for the cursor.
@@ -108,6 +159,12 @@ fn polled(transport: &dyn Transport, batch: &Batch, tell: bool) -> Response<Body
 
 fn head(transport: &dyn Transport) -> Response<Body> {
     with_body(transport, Body::empty())
+}
+
+/// An answer that the connection leaves hyper with.
+fn leave(mut response: Response<Body>, entry: Entry) -> Response<Body> {
+    response.extensions_mut().insert(Leaving::new(Leave::Taken(entry)));
+    response
 }
 
 fn with_body(transport: &dyn Transport, body: Body) -> Response<Body> {

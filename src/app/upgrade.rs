@@ -11,36 +11,65 @@ use hyper_util::rt::TokioIo;
 
 use super::{App, Role, guard, subscribe};
 use crate::{
+    bus::reader::Position,
     delivery::{
-        duplex::{self, Peer, Subscriber, Times},
+        duplex::{self, Messages, Peer, Subscriber, Times},
         feed::Feed,
+        taken::Kind,
+        takeover::{Entry, Leave, Leaving, MayLeave},
     },
     error::{Code, Problem},
+    topic::Subscription,
     transport::{Transport, query::Query, websocket::Websocket},
-    wsframe,
+    wsframe::{
+        self,
+        deflate::{self, Params},
+    },
 };
 
 /// The subprotocol of subscribers; naming it is optional.
 const SUBPROTOCOL: &str = "fanlight.v1";
-/// What an operation may add to the event that it publishes, in bytes.
-const OPERATION: usize = 4 << 10;
 
 /// `/v1/websocket`: a subscriber.
 pub(super) async fn websocket(State(app): State<App>, request: Request) -> Response<Body> {
     let full = guard::full(&request);
-    let subscriber = || full.and_then(|()| subscriber(&app, &request));
-    let (peer, times) = subscriber().unwrap_or_else(|problem| (Peer::Refused(problem), times(&app)));
-    switch(&app, request, peer, times)
+    let deflate = app.gateway.config().websocket_compression.then(|| negotiated(&request)).flatten();
+    let subscriber = || full.and_then(|()| subscriber(&app, &request, deflate.is_none()));
+    let goes = subscriber().unwrap_or_else(|problem| Goes::Stays(Peer::Refused(problem), times(&app)));
+    switch(&app, request, goes, deflate)
 }
 
 /// `/v1/echo`: what comes goes back.
 pub(super) async fn echo(State(app): State<App>, request: Request) -> Response<Body> {
-    let peer = app.gateway.admit().map_or_else(Peer::Refused, |()| Peer::Echo);
     let times = times(&app);
-    switch(&app, request, peer, times)
+    let deflate = negotiated(&request);
+    let goes = match app.gateway.admit() {
+        Ok(()) if deflate.is_none() && may_be_taken(&request) => Goes::Taken(Entry {
+            kind: Kind::Echo,
+            reader: None,
+            hello: String::new(),
+            heartbeat: times.heartbeat,
+            publishes: false,
+            fresh: false,
+            wait: None,
+        }),
+        Ok(()) => {
+            let nothing = app.gateway.bus().open(Subscription::default(), Position::Now);
+            let (reader, _) = nothing.expect("now is never ahead");
+            Goes::Stays(Peer::Echo(Feed::new(app.hub.clone(), reader)), times)
+        }
+        Err(problem) => Goes::Stays(Peer::Refused(problem), times),
+    };
+    switch(&app, request, goes, deflate)
 }
 
-fn subscriber(app: &App, request: &Request) -> Result<(Peer, Times), Problem> {
+/// Where a WebSocket goes.
+enum Goes {
+    Taken(Entry),
+    Stays(Peer, Times),
+}
+
+fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem> {
     let config = app.gateway.config();
     let parts = [request.uri().query().unwrap_or_default(), ""];
     let presented = subscribe::presented(request.headers());
@@ -49,37 +78,50 @@ fn subscriber(app: &App, request: &Request) -> Result<(Peer, Times), Problem> {
     let fresh = query.subscription.is_empty();
     let opened = app.gateway.bus().open(query.subscription, query.position);
     let (reader, hello) = opened.map_err(|ahead| subscribe::ahead(&ahead))?;
-    let publisher = (app.role == Role::Both).then(|| app.gateway.0.publisher.clone());
+    let publishes = app.role == Role::Both;
+    if plain && may_be_taken(request) {
+        return Ok(Goes::Taken(Entry {
+            kind: Kind::Websocket,
+            reader: Some(reader),
+            hello,
+            heartbeat: query.heartbeat,
+            publishes,
+            fresh,
+            wait: None,
+        }));
+    }
     let subscriber = Subscriber {
         feed: Feed::new(app.hub.clone(), reader),
         hello,
-        publisher,
+        publisher: publishes.then(|| app.gateway.0.publisher.clone()),
         max_topics: config.max_topics,
         fresh,
     };
     let times = Times { heartbeat: query.heartbeat, ..times(app) };
-    Ok((Peer::Subscriber(Box::new(subscriber)), times))
+    Ok(Goes::Stays(Peer::Subscriber(Box::new(subscriber)), times))
+}
+
+fn may_be_taken(request: &Request) -> bool {
+    request.extensions().get().is_some_and(|may: &MayLeave| may.taken)
+}
+
+/// The compression that the client offers and we can meet, and how the answer says so.
+fn negotiated(request: &Request) -> Option<(Params, String)> {
+    let lines = request.headers().get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
+    deflate::negotiate(lines.filter_map(|line| line.to_str().ok()), false)
 }
 
 fn times(app: &App) -> Times {
     Times { heartbeat: app.gateway.config().heartbeat, retry: app.gateway.config().retry }
 }
 
-/// Answers the handshake, and serves the connection once the answer is out.
-fn switch(app: &App, mut request: Request, peer: Peer, times: Times) -> Response<Body> {
+/// Answers the handshake, and has the connection served once the answer is out.
+fn switch(app: &App, mut request: Request, goes: Goes, deflate: Option<(Params, String)>) -> Response<Body> {
     let accept = match handshake(&request) {
         Ok(accept) => accept,
         Err(response) => return *response,
     };
     let subprotocol = list(request.headers(), "sec-websocket-protocol").any(|offered| offered == SUBPROTOCOL);
-    let upgrade = hyper::upgrade::on(&mut request);
-    let max_message = app.gateway.config().max_event.as_u64() as usize + OPERATION;
-    tokio::spawn(async move {
-        // The client may be gone before it got our answer.
-        if let Ok(upgraded) = upgrade.await {
-            duplex::serve(TokioIo::new(upgraded), BytesMut::new(), peer, times, max_message).await;
-        }
-    });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     for (name, value) in Websocket.head() {
@@ -88,6 +130,30 @@ fn switch(app: &App, mut request: Request, peer: Peer, times: Times) -> Response
     headers.insert("sec-websocket-accept", accept);
     if subprotocol {
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    }
+    let deflate = deflate.map(|(params, answer)| {
+        let answer = HeaderValue::try_from(answer).expect("an extension is visible ASCII");
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+        params
+    });
+    let messages = Messages { max: app.gateway.max_message(), deflate };
+    match goes {
+        Goes::Taken(entry) => _ = response.extensions_mut().insert(Leaving::new(Leave::Taken(entry))),
+        Goes::Stays(peer, times) if request.extensions().get::<MayLeave>().is_some() => {
+            let leave = Leave::Duplex { peer, times, messages };
+            response.extensions_mut().insert(Leaving::new(leave));
+        }
+        // Another application's server: the connection is hyper's to give.
+        Goes::Stays(peer, times) => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                // The client may be gone before it got our answer.
+                if let Ok(upgraded) = upgrade.await {
+                    let early = BytesMut::new();
+                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages).await;
+                }
+            });
+        }
     }
     response
 }
@@ -123,6 +189,9 @@ fn handshake(request: &Request) -> Result<HeaderValue, Box<Response<Body>>> {
 fn with(problem: Problem, header: &'static str, value: &'static str) -> Box<Response<Body>> {
     let mut response = problem.into_response();
     response.headers_mut().insert(header, HeaderValue::from_static(value));
+    // RFC 9110, 15.5.22 and 7.8.
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     Box::new(response)
 }
 

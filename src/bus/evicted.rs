@@ -78,12 +78,12 @@ impl Evicted {
     }
 
     /// The marks of all topics that a pattern matches.
-    pub fn matching<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = Mark> + 'a {
+    pub fn matching<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = (&'a Topic, Mark)> + 'a {
         self.marks
             .range::<str, _>((Bound::Included(pattern.literal_prefix()), Bound::Unbounded))
             .take_while(|(topic, _)| topic.as_str().starts_with(pattern.literal_prefix()))
             .filter(|(topic, _)| pattern.matches(topic))
-            .map(|(_, mark)| *mark)
+            .map(|(topic, mark)| (topic, *mark))
     }
 
     /// What stands for every topic whose mark was dropped.

@@ -54,7 +54,7 @@ impl Keys {
         }
     }
 
-    /// Keeps a key for [`WINDOW`], or until [`KEYS`] newer ones came.
+    /// Keeps a key for two minutes, or until 100,000 newer ones came.
     pub fn keep(&mut self, key: Key, offsets: RangeInclusive<u64>, now: Duration) {
         self.answers.insert(key.name, (key.content, offsets));
         self.oldest.push_back((now, key.name));

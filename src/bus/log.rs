@@ -21,7 +21,7 @@ use crate::{
 /// Memory for the record of evictions, in bytes: some hundred thousand topics.
 const EVICTED_BYTES: usize = 32 << 20;
 /// Up to so many places in the order, walking them is cheaper than merging chains.
-const SHORT_WALK: usize = 64;
+const SHORT_WALK: usize = if cfg!(test) { 8 } else { 64 };
 
 /// What bounds a log.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +83,31 @@ pub struct Loss {
     pub to: u64,
     /// Whether the record of evictions was itself dropped, so that the loss may not be one.
     pub unknown: bool,
+}
+
+/// Which evictions are no news to a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Those up to this number,
+    pub evictions: u64,
+    /// as far as they are of these topics; `None` for all.
+    pub of: Option<&'a Subscription>,
+}
+
+impl Told<'_> {
+    const NOTHING: Self = Self { evictions: 0, of: None };
+
+    fn least(self) -> u64 {
+        if self.of.is_some() { 0 } else { self.evictions }
+    }
+
+    fn of_topic(self, topic: &Topic) -> u64 {
+        if self.of.is_none_or(|of| of.matches(topic)) { self.evictions } else { 0 }
+    }
+
+    fn of_pattern(self, pattern: &Pattern) -> u64 {
+        if self.of.is_none_or(|of| of.contains(pattern)) { self.evictions } else { 0 }
+    }
 }
 
 /// The log in memory.
@@ -209,33 +234,35 @@ impl Log {
         Read { events: taken.events, position, more: taken.more }
     }
 
-    /// What of a span went in an eviction later than number `told`.
-    pub fn lost(&self, span: Span<'_>, told: u64) -> Option<Loss> {
-        if !self.last.is_loss(span.after, told) {
+    /// What of a span went, and is news to a reader who was told so much.
+    pub fn lost(&self, span: Span<'_>, told: Told<'_>) -> Option<Loss> {
+        if !self.last.is_loss(span.after, told.least()) {
             return None;
         }
         let mut known = Mark::default();
         let mut unknown = Mark::default();
-        let mut note = |mark: Mark, into_unknown: bool| {
+        let mut note = |mark: Mark, told: u64, into_unknown: bool| {
             if mark.is_loss(span.after, told) {
                 let mark_set = if into_unknown { &mut unknown } else { &mut known };
                 *mark_set = mark_set.join(mark);
             }
         };
         for topic in span.subscription.exact() {
+            let told = told.of_topic(topic);
             match (self.chains.get(topic), self.evicted.mark(topic)) {
                 (Some(chain), _) => {
-                    note(chain.loss(span.newest), false);
-                    note(chain.forgotten, true);
+                    note(chain.loss(span.newest), told, false);
+                    note(chain.forgotten, told, true);
                 }
-                (None, Some(mark)) => note(mark, false),
-                (None, None) => note(self.evicted.watermark(), true),
+                (None, Some(mark)) => note(mark, told, false),
+                (None, None) => note(self.evicted.watermark(), told, true),
             }
         }
         for pattern in span.subscription.patterns() {
-            self.names_matching(pattern).for_each(|topic| note(self.chains[topic].loss(span.newest), false));
-            self.evicted.matching(pattern).for_each(|mark| note(mark, false));
-            note(self.evicted.watermark(), true);
+            self.names_matching(pattern)
+                .for_each(|topic| note(self.chains[topic].loss(span.newest), told.of_topic(topic), false));
+            self.evicted.matching(pattern).for_each(|(topic, mark)| note(mark, told.of_topic(topic), false));
+            note(self.evicted.watermark(), told.of_pattern(pattern), true);
         }
         let all = known.join(unknown);
         (all.serial > 0).then(|| Loss { to: all.offset.min(span.until), unknown: unknown.serial > 0 })
@@ -250,7 +277,7 @@ impl Log {
     /// The highest offset of a subscription that is no longer held, 0 if none.
     pub fn evicted_up_to(&self, subscription: &Subscription) -> u64 {
         let everything = Span { subscription, after: 0, until: u64::MAX, newest: None };
-        self.lost(everything, 0).map_or(0, |loss| loss.to)
+        self.lost(everything, Told::NOTHING).map_or(0, |loss| loss.to)
     }
 
     /// The topics published to above `seen`, at most `limit` of them, and the offset up to which they are
@@ -260,9 +287,10 @@ impl Log {
             return None;
         }
         let from = self.order.partition_point(|(offset, _)| *offset <= seen);
-        let slice = self.order.range(from..).take(limit);
+        let to = self.order.len().min(from.saturating_add(limit));
+        let mut slice = self.order.range(from..to);
         let topics = slice.clone().filter_map(|(_, event)| Some(event.as_ref()?.topic().clone())).collect();
-        Some((topics, slice.last().map_or(seen, |(offset, _)| *offset)))
+        Some((topics, slice.next_back().map_or(seen, |(offset, _)| *offset)))
     }
 
     fn walk_order(&self, from: usize, span: Span<'_>, taken: &mut Taken) {

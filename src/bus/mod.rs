@@ -9,10 +9,15 @@ pub mod idempotency;
 pub mod interest;
 pub mod log;
 pub mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::{
     ops::RangeInclusive,
-    sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +37,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Bus {
     state: RwLock<State>,
+    /// Counts whatever changed the log.
+    version: AtomicU64,
     bells: Mutex<Vec<Arc<Notify>>>,
 }
 
@@ -45,7 +52,7 @@ impl Bus {
     /// A bus with an empty log.
     pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
         let state = State { log: Log::new(epoch, bounds), keys: Keys::default() };
-        Self { state: RwLock::new(state), bells: Mutex::default() }
+        Self { state: RwLock::new(state), version: AtomicU64::new(0), bells: Mutex::default() }
     }
 
     /// Appends all the drafts, one after the other, or none. A key that was used for the same content
@@ -75,22 +82,39 @@ impl Bus {
             state.keys.keep(key, offsets.clone(), now);
         }
         let cursors = cursors(&state.log, offsets);
+        self.version.fetch_add(1, Ordering::AcqRel);
         drop(state);
         self.ring();
         Ok(cursors)
+    }
+
+    /// A number that is another one once the log has changed. What was read between two looks at the same
+    /// number is what anyone would read there.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Takes a place in the log; see [`Reader::open`].
     ///
     /// # Errors
     /// [`Ahead`] for a place that the log has not reached.
-    pub fn open(&self, subscription: Subscription, position: Position) -> Result<(Reader, String), Ahead> {
+    pub fn open(
+        &self,
+        subscription: impl Into<Arc<Subscription>>,
+        position: Position,
+    ) -> Result<(Reader, String), Ahead> {
+        let subscription = subscription.into();
         Reader::open(&self.read_state().log, subscription, position)
     }
 
     /// What a reader gets next.
     pub fn read(&self, reader: &mut Reader, budget: Budget) -> Batch {
         reader.read(&self.read_state().log, budget)
+    }
+
+    /// What a reader gets next, without taking it; see [`Reader::peek`].
+    pub fn peek(&self, reader: &Reader, budget: Budget) -> Batch {
+        reader.peek(&self.read_state().log, budget)
     }
 
     /// The newest place there is.
@@ -102,6 +126,7 @@ impl Bus {
     /// Evicts what has become too old.
     pub fn expire(&self, now: Duration) {
         self.write().log.expire(now);
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The topics published to above `seen`; see [`Log::topics_since`].

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::log::{Budget, Log, Newest, Span};
+use super::log::{Budget, Log, Newest, Span, Told};
 use crate::{
     event::{Cursor, Epoch, Event},
     topic::{Pattern, Subscription},
@@ -81,6 +81,8 @@ pub struct Batch {
     pub cursor: Cursor,
     /// Whether there is more at once.
     pub more: bool,
+    /// The log's last eviction when it was read.
+    evictions: u64,
 }
 
 impl Batch {
@@ -93,16 +95,47 @@ impl Batch {
 /// A subscription and its place: all that a connection holds of the log.
 #[derive(Debug)]
 pub struct Reader {
-    subscription: Subscription,
+    subscription: Arc<Subscription>,
     epoch: Epoch,
     after: u64,
-    until: u64,
-    newest: Option<Newest>,
     /// The last eviction that is no news.
     told: u64,
+    began: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few readers have, and none for long.
+#[derive(Debug)]
+struct Rare {
+    until: u64,
+    newest: Option<Newest>,
     /// A gap that is known from the start.
     gap: Option<Gap>,
+    /// What it was subscribed to when it was told, if that has changed since.
+    knows: Option<Arc<Subscription>>,
+}
+
+impl Default for Rare {
+    fn default() -> Self {
+        Self { until: u64::MAX, newest: None, gap: None, knows: None }
+    }
+}
+
+/// What two readers have in common that are told the same next. It holds the subscription, so that no other
+/// one can come to have its address.
+#[derive(Clone, Debug)]
+pub struct Place {
+    subscription: Arc<Subscription>,
+    after: u64,
+    told: u64,
     began: bool,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        let what = |place: &Self| (Arc::as_ptr(&place.subscription), place.after, place.told, place.began);
+        what(self) == what(other)
+    }
 }
 
 impl Reader {
@@ -111,23 +144,25 @@ impl Reader {
     ///
     /// # Errors
     /// [`Ahead`] for [`Position::After`] a place that the log has not reached.
-    pub fn open(log: &Log, subscription: Subscription, position: Position) -> Result<(Self, String), Ahead> {
+    pub fn open(
+        log: &Log,
+        subscription: Arc<Subscription>,
+        position: Position,
+    ) -> Result<(Self, String), Ahead> {
         let head = log.cursor(log.head());
         let mut reader = Self {
             subscription,
             epoch: head.epoch,
             after: head.offset,
-            until: u64::MAX,
-            newest: None,
             told: log.evictions(),
-            gap: None,
             began: false,
+            rare: None,
         };
         let hello = match position {
             Position::Now => head.to_string(),
             Position::Earliest => reader.go_to_first(log).to_string(),
             Position::Last(count) => {
-                reader.newest = Some(Newest { count, head: head.offset });
+                reader.rare().newest = Some(Newest { count, head: head.offset });
                 reader.go_to_first(log).to_string()
             }
             Position::After(cursor) => {
@@ -146,18 +181,28 @@ impl Reader {
 
     /// The same, up to a place.
     pub fn until(mut self, until: u64) -> Self {
-        self.until = until;
+        self.rare().until = until;
         self
     }
 
     /// What comes next. Afterwards the reader stands behind it.
     pub fn read(&mut self, log: &Log, budget: Budget) -> Batch {
-        let mut gap = self.gap.take();
+        let batch = self.peek(log, budget);
+        self.advance(&batch, batch.cursor.offset);
+        batch
+    }
+
+    /// What comes next. The reader stays where it is until it is told how much of that was [taken].
+    ///
+    /// [taken]: Self::advance
+    pub fn peek(&self, log: &Log, budget: Budget) -> Batch {
+        let mut gap = self.rare.as_ref().and_then(|rare| rare.gap.clone());
         let span = self.span();
-        if let Some(loss) = log.lost(span, self.told) {
+        let knows = self.rare.as_ref().and_then(|rare| rare.knows.as_deref());
+        if let Some(loss) = log.lost(span, Told { evictions: self.told, of: knows }) {
             let to = log.cursor(loss.to);
             match &mut gap {
-                Some(gap) => gap.to = to,
+                Some(gap) => gap.to.offset = gap.to.offset.max(loss.to),
                 None => {
                     let reason = match (loss.unknown, self.began) {
                         (true, _) => Reason::Unknown,
@@ -169,11 +214,26 @@ impl Reader {
             }
         }
         let read = log.read(span, budget);
-        self.told = log.evictions();
-        self.after = read.position;
-        self.newest = self.newest.filter(|newest| self.after < newest.head);
+        let cursor = log.cursor(read.position);
+        Batch { gap, events: read.events, cursor, more: read.more, evictions: log.evictions() }
+    }
+
+    /// Goes to the place `offset`, up to which a batch that was [peeked] at was taken; its gap was.
+    ///
+    /// [peeked]: Self::peek
+    pub fn advance(&mut self, batch: &Batch, offset: u64) {
+        // What was evicted up to now lies at or below a place that has nothing more, and is no news there.
+        // That so many readers have the same `told` is what lets them share what they are sent.
+        let at_end = offset == batch.cursor.offset && !batch.more && self.rare.is_none();
+        self.told = if at_end { 0 } else { batch.evictions };
+        self.after = offset;
         self.began = true;
-        Batch { gap, events: read.events, cursor: log.cursor(self.after), more: read.more }
+        if let Some(rare) = &mut self.rare {
+            rare.gap = None;
+            rare.knows = None;
+            rare.newest = rare.newest.filter(|newest| offset < newest.head);
+            self.rare.take_if(|rare| rare.newest.is_none() && rare.until == u64::MAX);
+        }
     }
 
     /// Where the reader stands.
@@ -181,29 +241,60 @@ impl Reader {
         Cursor { epoch: self.epoch, offset: self.after }
     }
 
+    /// What readers that are told the same have in common; `None` for one that is told something of its own.
+    pub fn place(&self) -> Option<Place> {
+        self.rare.is_none().then(|| Place {
+            subscription: self.subscription.clone(),
+            after: self.after,
+            told: self.told,
+            began: self.began,
+        })
+    }
+
     /// What it is subscribed to.
-    pub fn subscription(&self) -> &Subscription {
+    pub fn subscription(&self) -> &Arc<Subscription> {
         &self.subscription
+    }
+
+    /// Has it share an equal subscription with others.
+    pub fn share(&mut self, subscription: Arc<Subscription>) {
+        debug_assert_eq!(self.subscription.name(), subscription.name());
+        self.subscription = subscription;
     }
 
     /// Adds topics, which join at the reader's place.
     pub fn subscribe(&mut self, patterns: impl IntoIterator<Item = Pattern>) {
+        // What went of the new topics above that place is news to this reader; what went of the others is not.
+        self.remember();
+        let subscription = Arc::make_mut(&mut self.subscription);
         patterns.into_iter().for_each(|pattern| {
-            self.subscription.insert(pattern);
+            subscription.insert(pattern);
         });
-        // What went of the new topics above that place is news to this reader.
-        self.told = 0;
     }
 
     /// Takes topics out.
     pub fn unsubscribe<'a>(&mut self, patterns: impl IntoIterator<Item = &'a Pattern>) {
+        // One that leaves and joins again before the next read was never away.
+        self.remember();
+        let subscription = Arc::make_mut(&mut self.subscription);
         patterns.into_iter().for_each(|pattern| {
-            self.subscription.remove(pattern);
+            subscription.remove(pattern);
         });
     }
 
+    /// Remembers of which topics it was told what went, before they change.
+    fn remember(&mut self) {
+        let subscription = self.subscription.clone();
+        self.rare().knows.get_or_insert(subscription);
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     fn span(&self) -> Span<'_> {
-        Span { subscription: &self.subscription, after: self.after, until: self.until, newest: self.newest }
+        let (until, newest) = self.rare.as_ref().map_or((u64::MAX, None), |rare| (rare.until, rare.newest));
+        Span { subscription: &self.subscription, after: self.after, until, newest }
     }
 
     fn go_to_first(&mut self, log: &Log) -> Cursor {
@@ -227,7 +318,7 @@ impl Reader {
             None => (0, (log.evicted_up_to(&self.subscription), Reason::Unknown)),
         };
         self.after = after;
-        self.gap = Some(Gap { from: presented.clone(), to: log.cursor(lost.0), reason: lost.1 });
+        self.rare().gap = Some(Gap { from: presented.clone(), to: log.cursor(lost.0), reason: lost.1 });
         presented
     }
 }

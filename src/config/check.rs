@@ -31,7 +31,7 @@ pub enum ConfigError {
         "unknown setting `{key}` in {file}{}",
         hint.as_ref().map_or_else(
             || "; `fanlight config` prints all that there are".to_owned(),
-            |hint| format!("; it is spelt `{hint}`"),
+            |hint| format!("; did you mean `{hint}`?"),
         )
     )]
     Unknown {

@@ -143,9 +143,15 @@ fn read_file(path: &Path, name: &str) -> Result<config::Config, ConfigError> {
         Some(key) => Err(ConfigError::Unknown {
             key: key.clone(),
             file: name.to_owned(),
-            hint: Some(self::key(key)).filter(|kebab| known.contains(kebab)),
+            hint: nearest(&self::key(key), &known),
         }),
     }
+}
+
+/// The setting that was probably meant.
+fn nearest(key: &str, known: &BTreeSet<String>) -> Option<String> {
+    let alike = |known: &&String| strsim::damerau_levenshtein(key, known);
+    known.iter().min_by_key(alike).filter(|known| alike(known) <= 2).cloned()
 }
 
 /// `history_age` as a flag and a key spell it.

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 
 /// For every setting three values that are neither the default nor each other.
-const OTHERS: [(&str, [&str; 3]); 25] = [
+const OTHERS: [(&str, [&str; 3]); 27] = [
     ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
     ("publish-listen", ["127.0.0.1:4", "127.0.0.1:5", "127.0.0.1:6"]),
     ("cores", ["1", "2", "3"]),
@@ -26,6 +26,8 @@ const OTHERS: [(&str, [&str; 3]); 25] = [
     ("longpoll-timeout", ["1s", "2s", "100ms"]),
     ("retry", ["1s", "3s", "100ms"]),
     ("write-stall", ["1s", "2s", "100ms"]),
+    ("websocket-compression", ["true", "true", "true"]),
+    ("no-takeover", ["true", "true", "true"]),
     ("send-buffer", ["128KiB", "32KiB", "4097"]),
     ("drain-delay", ["1s", "2s", "1ms"]),
     ("drain-timeout", ["1s", "2s", "0s"]),
@@ -129,7 +131,8 @@ fn a_value_that_cannot_be_read_is_named_with_its_key_and_origin() {
         ("log-format = 'xml'", "log-format = \"xml\" (from FILE): neither text nor json"),
         ("log-level = 3", "log-level = 3 (from FILE): not a text"),
         ("log-level = 'a=b=c'", "log-level = \"a=b=c\" (from FILE): "),
-        ("history_age = '1h'", "unknown setting `history_age` in FILE; it is spelt `history-age`"),
+        ("history_age = '1h'", "unknown setting `history_age` in FILE; did you mean `history-age`?"),
+        ("history-event = 7", "unknown setting `history-event` in FILE; did you mean `history-events`?"),
         ("[server]\nx = 1", "unknown setting `server` in FILE; `fanlight config` prints all"),
         ("heartbeat = ", "FILE is not valid TOML: TOML parse error at line 1"),
     ];

@@ -3,28 +3,22 @@
 use std::{future::poll_fn, mem::MaybeUninit, pin::Pin, task::Poll, time::Duration};
 
 use bytes::BytesMut;
-use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
+    compression::Compression,
     feed::{Delivery, Feed},
     hosted::{TURN, spread},
+    session::{self, Rights},
 };
 use crate::{
-    bus::{idempotency::Key, reader::Position},
-    error::{Code, Problem},
-    publish::{Content, Publisher, checked_key},
-    topic::{Pattern, Subscription},
-    transport::{
-        Transport,
-        control::{Control, Done},
-        op::{self, Op},
-        websocket::Websocket,
-    },
-    wsframe::{self, Decoder, Incoming, Violation},
+    error::Problem,
+    publish::Publisher,
+    transport::{Transport, control::Control, websocket::Websocket},
+    wsframe::{self, Decoder, Incoming, Violation, deflate::Params},
 };
 
 /// Bytes read at a time.
@@ -39,8 +33,8 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub enum Peer {
     /// A subscriber.
     Subscriber(Box<Subscriber>),
-    /// Whatever comes goes back.
-    Echo,
+    /// Whatever comes goes back. Its feed has no topics, and tells it when the gateway goes.
+    Echo(Feed),
     /// A client that is told why it is not served.
     Refused(Problem),
 }
@@ -69,20 +63,31 @@ pub struct Times {
     pub retry: Duration,
 }
 
+/// What the messages of a connection may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Messages {
+    /// The largest that is taken, in bytes.
+    pub max: usize,
+    /// How they are compressed, if that was negotiated.
+    pub deflate: Option<Params>,
+}
+
 /// Serves one WebSocket to its end. `early` is what the client sent before it had our answer.
 pub async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin,
     early: BytesMut,
     peer: Peer,
     times: Times,
-    max_message: usize,
+    messages: Messages,
 ) {
+    let decoder = Decoder::new(messages.max);
     let mut socket = Socket {
         io,
         peer,
         input: early,
         output: Vec::new(),
-        decoder: Decoder::new(max_message),
+        decoder: if messages.deflate.is_some() { decoder.with_deflate() } else { decoder },
+        compression: messages.deflate.map(|params| Compression::new(&params, messages.max)),
         state: State::Open,
         unanswered: 0,
         beat: Instant::now() + times.heartbeat,
@@ -98,6 +103,7 @@ struct Socket<S> {
     input: BytesMut,
     output: Vec<u8>,
     decoder: Decoder,
+    compression: Option<Compression>,
     state: State,
     /// Pings since the peer was last heard of.
     unanswered: u8,
@@ -116,26 +122,37 @@ enum State {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     async fn run(&mut self) -> std::io::Result<()> {
-        self.open();
-        self.take_input();
+        self.say(Self::open);
+        self.say(Self::take_input);
         while self.state == State::Open {
             let quiet = self.output.is_empty();
             let feed = match &mut self.peer {
                 Peer::Subscriber(subscriber) => Some(&mut subscriber.feed),
-                Peer::Echo | Peer::Refused(_) => None,
+                Peer::Echo(feed) => Some(feed),
+                Peer::Refused(_) => None,
             };
             tokio::select! {
                 heard = exchange(&mut self.io, &mut self.output, &mut self.input) => {
                     if heard? {
                         self.unanswered = 0;
-                        self.take_input();
+                        self.say(Self::take_input);
                     }
                 }
-                delivery = next(feed), if quiet => self.deliver(delivery),
-                () = sleep_until(self.beat), if quiet => self.keep_alive(),
+                delivery = next(feed), if quiet => self.say(|socket| socket.deliver(delivery)),
+                () = sleep_until(self.beat), if quiet => self.say(Self::keep_alive),
             }
         }
         timeout(GOODBYE, self.say_goodbye()).await?
+    }
+
+    /// Does what writes output, which is compressed where that was negotiated.
+    fn say(&mut self, write: impl FnOnce(&mut Self)) {
+        let before = self.output.len();
+        write(self);
+        if let Some(compression) = &self.compression {
+            let frames = self.output.split_off(before);
+            compression.deflate(&frames, &mut self.output);
+        }
     }
 
     fn open(&mut self) {
@@ -143,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             Peer::Subscriber(subscriber) => {
                 Websocket.hello(&mut self.output, &subscriber.hello, self.times.retry);
             }
-            Peer::Echo => {}
+            Peer::Echo(_) => {}
             Peer::Refused(problem) => {
                 Websocket.control(&mut self.output, &Control::Error(None, problem));
                 let (code, reason) = problem.code.kind().close;
@@ -156,7 +173,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         match delivery {
             Delivery::Batch(batch) => Websocket.batch(&mut self.output, &batch),
             Delivery::Drain => {
-                Websocket.control(&mut self.output, &Control::Reconnect(spread(self.times.retry)));
+                if let Peer::Subscriber(_) = self.peer {
+                    Websocket.control(&mut self.output, &Control::Reconnect(spread(self.times.retry)));
+                }
                 self.close(1012, "drain");
             }
         }
@@ -168,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.beat = Instant::now() + self.times.heartbeat;
         let pending = match &mut self.peer {
             Peer::Subscriber(subscriber) => subscriber.feed.read(TURN),
-            Peer::Echo | Peer::Refused(_) => return self.ping(|out| wsframe::ping(out, b"")),
+            Peer::Echo(_) | Peer::Refused(_) => return self.ping(|out| wsframe::ping(out, b"")),
         };
         if pending.is_empty() {
             self.ping(|out| Websocket.heartbeat(out, pending.cursor));
@@ -190,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             match self.decoder.decode(&mut self.input) {
                 Ok(Some(incoming)) => self.take(incoming),
                 Ok(None) => break,
-                Err(Violation { code, reason }) => self.close(code, reason),
+                Err(violation) => self.violated(violation),
             }
         }
     }
@@ -206,15 +225,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 }
                 self.state = State::Closed;
             }
-            (Incoming::Text(text), Peer::Echo) => wsframe::text(&mut self.output, &text),
-            (Incoming::Binary(bytes), Peer::Echo) => wsframe::binary(&mut self.output, &bytes),
+            (Incoming::Text(text), Peer::Echo(_)) => wsframe::text(&mut self.output, &text),
+            (Incoming::Binary(bytes), Peer::Echo(_)) => wsframe::binary(&mut self.output, &bytes),
             (Incoming::Text(text), Peer::Subscriber(subscriber)) => {
                 let text = std::str::from_utf8(&text).expect("a decoded text is UTF-8");
-                subscriber.operate(text, &mut self.output);
+                let rights =
+                    Rights { publisher: subscriber.publisher.as_ref(), max_topics: subscriber.max_topics };
+                session::operate(text, &mut subscriber.feed, rights, &mut subscriber.fresh, &mut self.output);
             }
             (Incoming::Binary(_), Peer::Subscriber(_)) => self.close(1003, "text_only"),
-            (_, Peer::Refused(_)) | (Incoming::Deflated(..), _) => {}
+            (_, Peer::Refused(_)) => {}
+            (Incoming::Deflated(kind, payload), _) => {
+                let inflated = self.compression.as_mut().map(|held| held.inflate(kind, &payload));
+                match inflated {
+                    Some(Ok(incoming)) => self.take(incoming),
+                    Some(Err(violation)) => self.violated(violation),
+                    None => {}
+                }
+            }
         }
+    }
+
+    fn violated(&mut self, Violation { code, reason }: Violation) {
+        self.close(code, reason);
     }
 
     fn close(&mut self, code: u16, reason: &str) {
@@ -241,85 +274,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 }
             }
         }
-    }
-}
-
-impl Subscriber {
-    fn operate(&mut self, text: &str, out: &mut Vec<u8>) {
-        let (reference, op) = op::parse(text);
-        match op.and_then(|op| self.carry_out(op)) {
-            Ok(done) => Websocket.control(out, &Control::Ack(reference, done)),
-            Err(problem) => refuse(out, reference, &problem),
-        }
-    }
-
-    fn carry_out(&mut self, op: Op<'_>) -> Result<Done, Problem> {
-        match op {
-            Op::Subscribe { patterns, position } => self.subscribe(patterns, position),
-            Op::Unsubscribe { patterns } => {
-                if let Some(unknown) = patterns.iter().find(|held| !self.feed.subscription().contains(held)) {
-                    let detail = format!("{:?} is not subscribed to", unknown.as_str());
-                    return Err(Problem::invalid("topic", detail));
-                }
-                self.feed.unsubscribe(&patterns);
-                Ok(Done::At(self.feed.cursor()))
-            }
-            Op::Publish { topic, kind, data, key } => {
-                let publisher = self.publisher.as_ref().ok_or_else(|| {
-                    Problem::new(Code::NotAllowed, "publishing is not taken on this address").at("op")
-                })?;
-                let data = data.get().as_bytes();
-                let draft = publisher.draft(&topic, kind.as_deref(), Content::Json(data))?;
-                let kind = kind.as_deref().unwrap_or_default().as_bytes();
-                let key = match &key {
-                    Some(key) => Some(Key::new(&topic, checked_key(key, "key")?, [JSON, kind, data])),
-                    None => None,
-                };
-                Ok(Done::Published(publisher.publish(vec![draft], key).map_err(in_op)?[0]))
-            }
-        }
-    }
-
-    fn subscribe(&mut self, patterns: Vec<Pattern>, position: Option<Position>) -> Result<Done, Problem> {
-        let mut after: Subscription = self.feed.subscription().clone();
-        for pattern in &patterns {
-            after.insert(pattern.clone());
-        }
-        if after.len() > self.max_topics {
-            let detail = format!("more than {} topics and patterns", self.max_topics);
-            return Err(Problem::invalid("topic", detail));
-        }
-        match position {
-            None => self.feed.subscribe(patterns),
-            Some(position) if self.fresh => {
-                self.feed
-                    .restart(after, position)
-                    .map_err(|ahead| Problem::invalid("after", ahead.to_string()))?;
-            }
-            Some(position) => {
-                let field = if matches!(position, Position::Last(_)) { "last" } else { "after" };
-                let detail = "only the first subscription of a connection may say where to begin";
-                return Err(Problem::invalid(field, detail));
-            }
-        }
-        self.fresh = false;
-        Ok(Done::At(self.feed.cursor()))
-    }
-}
-
-/// The media type of what an operation publishes, for its idempotency key.
-pub const JSON: &[u8] = b"application/json";
-
-fn refuse(out: &mut Vec<u8>, reference: Option<&RawValue>, problem: &Problem) {
-    Websocket.control(out, &Control::Error(reference, problem));
-}
-
-/// A problem with a header is, in an operation, one with the key of that meaning; one with the body, with the data.
-fn in_op(problem: Problem) -> Problem {
-    match problem.field.as_deref() {
-        Some("Idempotency-Key") => problem.at("key"),
-        Some("body") => problem.at("data"),
-        _ => problem,
     }
 }
 

@@ -6,6 +6,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
+
 use super::hub::Hub;
 use crate::{
     bus::{
@@ -14,6 +16,7 @@ use crate::{
     },
     event::Cursor,
     topic::{Pattern, Subscription},
+    transport::Transport,
 };
 
 /// One subscriber's place in the log.
@@ -24,6 +27,8 @@ pub struct Feed {
     hub: Arc<Hub>,
     number: usize,
     reader: Reader,
+    /// The log's version when nothing was pending.
+    quiet: Option<u64>,
 }
 
 /// What a feed delivers.
@@ -37,9 +42,11 @@ pub enum Delivery {
 
 impl Feed {
     /// Enters a reader in a hub.
-    pub fn new(hub: Arc<Hub>, reader: Reader) -> Self {
+    pub fn new(hub: Arc<Hub>, mut reader: Reader) -> Self {
+        let shared = hub.share(reader.subscription());
+        reader.share(shared);
         let number = hub.enter(reader.subscription());
-        Self { hub, number, reader }
+        Self { hub, number, reader, quiet: None }
     }
 
     /// What is pending, or a wake-up when something is.
@@ -51,6 +58,42 @@ impl Feed {
         match (batch.is_empty(), draining) {
             (false, _) => Poll::Ready(Delivery::Batch(batch)),
             (true, true) => Poll::Ready(Delivery::Drain),
+            (true, false) => Poll::Pending,
+        }
+    }
+
+    /// What is pending, encoded for a transport, or a wake-up when something is; `None` once the gateway goes
+    /// and the subscriber has everything.
+    pub(super) fn poll_encoded(
+        &mut self,
+        cx: &Context<'_>,
+        budget: Budget,
+        transport: &'static dyn Transport,
+    ) -> Poll<Option<Bytes>> {
+        self.hub.arm(self.number, cx.waker());
+        let draining = self.hub.is_draining();
+        let version = self.hub.bus().version();
+        if self.quiet == Some(version) && !draining {
+            return Poll::Pending;
+        }
+        let bytes = match self.hub.piece(&self.reader, budget, transport) {
+            Some(piece) => {
+                self.reader.advance(&piece.batch, piece.batch.cursor.offset);
+                piece.bytes.clone()
+            }
+            None => {
+                let batch = self.read(budget);
+                let mut bytes = Vec::new();
+                if !batch.is_empty() {
+                    transport.batch(&mut bytes, &batch);
+                }
+                bytes.into()
+            }
+        };
+        self.quiet = bytes.is_empty().then_some(version);
+        match (bytes.is_empty(), draining) {
+            (false, _) => Poll::Ready(Some(bytes)),
+            (true, true) => Poll::Ready(None),
             (true, false) => Poll::Pending,
         }
     }

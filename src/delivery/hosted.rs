@@ -51,12 +51,13 @@ impl Stream {
     }
 
     /// What is to be sent now: everything that is pending, in one piece.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(feed) = &mut self.feed else { return Poll::Ready(None) };
         let mut piece = std::mem::take(&mut self.opening);
-        match feed.poll(cx, TURN) {
-            Poll::Ready(Delivery::Batch(batch)) => self.transport.batch(&mut piece, &batch),
-            Poll::Ready(Delivery::Drain) => {
+        match feed.poll_encoded(cx, TURN, self.transport) {
+            Poll::Ready(Some(bytes)) if piece.is_empty() => return Poll::Ready(Some(bytes)),
+            Poll::Ready(Some(bytes)) => piece.extend_from_slice(&bytes),
+            Poll::Ready(None) => {
                 let after = spread(self.retry);
                 self.transport.control(&mut piece, &Control::Reconnect(after));
                 self.feed = None;
@@ -67,7 +68,7 @@ impl Stream {
             }
             Poll::Pending => {}
         }
-        Poll::Ready(Some(piece))
+        Poll::Ready(Some(piece.into()))
     }
 
     /// Waits until the stream has been silent for a heartbeat. The timer is not moved at each event, but
@@ -84,7 +85,7 @@ impl Stream {
     }
 
     /// A heartbeat, or what came in the meantime.
-    fn beat(&mut self) -> Poll<Option<Vec<u8>>> {
+    fn beat(&mut self) -> Poll<Option<Bytes>> {
         let Some(feed) = &mut self.feed else { return Poll::Ready(None) };
         let mut piece = Vec::with_capacity(128);
         let batch = feed.read(TURN);
@@ -94,7 +95,7 @@ impl Stream {
             self.transport.batch(&mut piece, &batch);
         }
         self.due.as_mut().reset(Instant::now() + self.heartbeat);
-        Poll::Ready(Some(piece))
+        Poll::Ready(Some(piece.into()))
     }
 }
 
@@ -108,7 +109,7 @@ impl Body for Stream {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let Some(piece) = std::task::ready!(self.poll_piece(cx)) else { return Poll::Ready(None) };
         self.spoke = Instant::now();
-        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,23 +1,33 @@
 //! A hub: the feeds of one core, indexed by what they listen to, and woken when there is more.
 
 use std::{
+    collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
 };
 
+use bytes::Bytes;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::{
-    bus::{Bus, interest::Interest},
+    bus::{
+        Bus,
+        interest::Interest,
+        log::Budget,
+        reader::{Batch, Place, Reader},
+    },
     topic::{Subscription, Topic},
+    transport::Transport,
 };
 
 /// Feeds that are woken before others get a turn.
 const SLICE: usize = 128;
+/// Pieces that are kept for others at the same place.
+const PIECES: usize = 8;
 /// Topics that are taken from the log at a time.
 const TOPICS: usize = 1024;
 
@@ -27,7 +37,27 @@ pub struct Hub {
     bus: Arc<Bus>,
     bell: Arc<Notify>,
     feeds: Mutex<Feeds>,
+    shared: Mutex<Shared>,
     draining: AtomicBool,
+}
+
+/// What feeds share that listen to the same, or stand at the same place.
+#[derive(Debug, Default)]
+struct Shared {
+    subscriptions: HashMap<Box<str>, Weak<Subscription>>,
+    /// Subscriptions after the last look for those that nobody has any more.
+    kept: usize,
+    pieces: VecDeque<Arc<Piece>>,
+}
+
+/// What is pending at one place, encoded for one transport.
+#[derive(Debug)]
+pub(super) struct Piece {
+    version: u64,
+    transport: &'static str,
+    place: Place,
+    pub(super) batch: Batch,
+    pub(super) bytes: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +71,13 @@ impl Hub {
     /// A hub without feeds. Somebody has to [`run`](Self::run) it.
     pub fn new(bus: Arc<Bus>) -> Arc<Self> {
         let bell = bus.bell();
-        Arc::new(Self { bus, bell, feeds: Mutex::default(), draining: AtomicBool::new(false) })
+        Arc::new(Self {
+            bus,
+            bell,
+            feeds: Mutex::default(),
+            shared: Mutex::default(),
+            draining: AtomicBool::new(false),
+        })
     }
 
     /// The bus that the hub listens to.
@@ -101,6 +137,52 @@ impl Hub {
         number
     }
 
+    /// One subscription for all that ask for the same.
+    pub(super) fn share(&self, subscription: &Arc<Subscription>) -> Arc<Subscription> {
+        let shared = &mut *self.shared();
+        let name = subscription.name();
+        if let Some(held) = shared.subscriptions.get(&name).and_then(Weak::upgrade) {
+            return held;
+        }
+        if shared.subscriptions.len() >= 2 * shared.kept + 64 {
+            shared.subscriptions.retain(|_, held| held.strong_count() > 0);
+            shared.kept = shared.subscriptions.len();
+        }
+        shared.subscriptions.insert(name, Arc::downgrade(subscription));
+        subscription.clone()
+    }
+
+    /// What is pending for a reader, if it is told what others are told: read and encoded once for all of them.
+    pub(super) fn piece(
+        &self,
+        reader: &Reader,
+        budget: Budget,
+        transport: &'static dyn Transport,
+    ) -> Option<Arc<Piece>> {
+        let place = reader.place()?;
+        let (version, transport_name) = (self.bus.version(), transport.name());
+        let known = |piece: &&Arc<Piece>| {
+            piece.version == version && piece.place == place && piece.transport == transport_name
+        };
+        if let Some(piece) = self.shared().pieces.iter().find(known) {
+            return Some(piece.clone());
+        }
+        let batch = self.bus.peek(reader, budget);
+        let mut bytes = Vec::new();
+        if !batch.is_empty() {
+            transport.batch(&mut bytes, &batch);
+        }
+        let piece = Piece { version, transport: transport_name, place, batch, bytes: bytes.into() };
+        let piece = Arc::new(piece);
+        // If the log moved on meanwhile it is true, but not for whoever looks next.
+        if self.bus.version() == version {
+            let pieces = &mut self.shared().pieces;
+            pieces.truncate(PIECES - 1);
+            pieces.push_front(piece.clone());
+        }
+        Some(piece)
+    }
+
     /// Has a feed woken at the next publish that concerns it.
     pub(super) fn arm(&self, number: usize, waker: &Waker) {
         match &mut self.feeds().wakers[number] {
@@ -148,6 +230,10 @@ impl Hub {
             }
         }
         tokio::task::yield_now().await;
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().expect("nothing panics while it holds the lock")
     }
 
     fn feeds(&self) -> MutexGuard<'_, Feeds> {

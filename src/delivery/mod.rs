@@ -1,10 +1,20 @@
 //! Delivery: the only code that moves bytes from the bus to sockets.
 //!
-//! A [`hub`] is told by the bus that there is more, finds whose topics it concerns and wakes them; a
-//! [`feed`] is one subscriber's place in the log together with that wake-up. [`hosted`] drives feeds
-//! through HTTP bodies, and [`duplex`] through WebSockets.
+//! There are two paths, and one contract:
+//! - *hosted*: hyper keeps the connection. [`hosted`] drives feeds through the bodies of HTTP answers, and
+//!   [`duplex`] through WebSockets; a [`hub`] is told by the bus that there is more, finds whose topics it
+//!   concerns and wakes them; a [`feed`] is one subscriber's place in the log together with that wake-up.
+//! - *taken*: the socket leaves hyper once its request is read ([`takeover`]), and is then a small record among
+//!   those of its core ([`taken`]).
+//!
+//! `session` carries out what a WebSocket client asks for, on both; [`connections`] counts who is there.
 
+mod compression;
+pub mod connections;
 pub mod duplex;
 pub mod feed;
 pub mod hosted;
 pub mod hub;
+mod session;
+pub mod taken;
+pub mod takeover;

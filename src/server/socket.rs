@@ -2,9 +2,12 @@
 //! request head, and for taking what it is sent.
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     future::Future,
     io,
     pin::Pin,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,27 +22,69 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::connections::Permit;
-use crate::config::Config;
+use super::refusal;
+use crate::{
+    config::Config,
+    delivery::{connections::Permit, taken::MAX_REQUEST},
+};
+
+/// Up to so many bytes it is cheaper to copy pieces together than to have the kernel do it.
+const COALESCED: usize = 16 << 10;
+
+thread_local! {
+    static COALESCE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
-    _permit: Permit,
+    stream: Rc<RefCell<TcpStream>>,
+    permit: Permit,
+    /// What was read before hyper had the connection, until it is read.
+    read: VecDeque<u8>,
+    /// The bytes of the last request and what follows, while requests follow; a request that is too
+    /// long to be remembered leaves more than [`MAX_REQUEST`].
+    request: Option<Vec<u8>>,
+    requests_kept: usize,
     /// Runs from the first byte of a head until the request is there. The first head is due from the start.
     head_due: Option<Pin<Box<Sleep>>>,
-    head_timeout: Duration,
+    /// `None` where no head follows any more.
+    head_timeout: Option<Duration>,
     heads: Heads,
     heads_seen: usize,
+    /// What is written instead of hyper's own refusal, and how much of it was.
+    refusal: Option<(Vec<u8>, usize)>,
     /// Runs while the peer takes nothing.
     stall_due: Option<Pin<Box<Sleep>>>,
     write_stall: Duration,
 }
 
-/// Which requests of a connection have arrived, and whether one is being answered.
+/// Which requests of a connection have arrived, whether one is being answered, and how often all that was
+/// written had gone out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize)>);
+pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
+
+/// Looks past what a client sends that gets an answer without an end, for the end of the client.
+#[derive(Clone, Debug)]
+pub(super) struct Watch(Rc<RefCell<TcpStream>>);
+
+impl Watch {
+    /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
+    /// for the end as well, but not past what it has in its buffer.)
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut stream = self.0.borrow_mut();
+        for _ in 0..16 {
+            let mut scratch = [0; 1024];
+            let mut read = ReadBuf::new(&mut scratch);
+            match std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
 
 /// A request that is being answered.
 pub(super) struct Answering(Heads);
@@ -51,6 +96,11 @@ impl Heads {
         self.0.1.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
     }
+
+    /// How often everything that hyper had written was out.
+    pub(super) fn flushes(&self) -> usize {
+        self.0.2.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Answering {
@@ -61,18 +111,27 @@ impl Drop for Answering {
 
 impl Socket {
     /// Prepares an accepted connection. Needs a runtime.
-    pub(super) fn new(stream: std::net::TcpStream, permit: Permit, config: &Config) -> io::Result<Self> {
+    pub(super) fn new(
+        stream: std::net::TcpStream,
+        permit: Permit,
+        read: Vec<u8>,
+        config: &Config,
+    ) -> io::Result<Self> {
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
         Ok(Self {
-            stream,
-            _permit: permit,
+            stream: Rc::new(RefCell::new(stream)),
+            permit,
+            read: read.into(),
+            request: Some(Vec::new()),
+            requests_kept: 0,
             head_due: Some(Box::pin(sleep(config.head_timeout))),
-            head_timeout: config.head_timeout,
+            head_timeout: Some(config.head_timeout),
             heads: Heads::default(),
             heads_seen: 0,
+            refusal: None,
             stall_due: None,
             write_stall: config.write_stall,
         })
@@ -83,6 +142,45 @@ impl Socket {
         self.heads.clone()
     }
 
+    /// What notices that the peer is gone.
+    pub(super) fn watch(&self) -> Watch {
+        Watch(self.stream.clone())
+    }
+
+    /// What follows are no requests.
+    pub(super) fn expect_no_head(&mut self) {
+        self.head_due = None;
+        self.head_timeout = None;
+        self.request = None;
+    }
+
+    /// Takes the connection apart, of which `unread` bytes were read and not understood: the socket, its place
+    /// among the connections, and the last request if it was kept.
+    pub(super) fn into_parts(
+        self,
+        unread: usize,
+    ) -> io::Result<(std::net::TcpStream, Permit, Option<Vec<u8>>)> {
+        let request = self.request.and_then(|mut request| {
+            let length = request.len().checked_sub(unread)?;
+            request.truncate(length);
+            Some(request)
+        });
+        let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
+        Ok((stream.into_inner().into_std()?, self.permit, request))
+    }
+
+    /// Remembers what was read if it belongs to the present request.
+    fn keep(&mut self, bytes: &[u8]) {
+        let Some(request) = &mut self.request else { return };
+        let arrived = self.heads.0.0.load(Ordering::Relaxed);
+        if arrived != self.requests_kept {
+            self.requests_kept = arrived;
+            request.clear();
+        }
+        let room = (MAX_REQUEST + 1).saturating_sub(request.len());
+        request.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
     /// Fails once a head has been under way for too long.
     fn poll_head(&mut self, cx: &mut Context<'_>, got_bytes: bool) -> io::Result<()> {
         let (arrived, answering) =
@@ -91,13 +189,48 @@ impl Socket {
             self.heads_seen = arrived;
             self.head_due = None;
         }
-        if got_bytes && answering == 0 && self.head_due.is_none() {
-            self.head_due = Some(Box::pin(sleep(self.head_timeout)));
+        if let Some(timeout) = self.head_timeout
+            && got_bytes
+            && answering == 0
+            && self.head_due.is_none()
+        {
+            self.head_due = Some(Box::pin(sleep(timeout)));
         }
         match self.head_due.as_mut().map(|due| due.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Err(io::ErrorKind::TimedOut.into()),
+            Some(Poll::Ready(())) => {
+                // A client that began a request is told, as far as it takes that.
+                if self.request.as_ref().is_none_or(|request| !request.is_empty()) {
+                    _ = self.stream.borrow().try_write(&refusal::too_slow());
+                }
+                Err(io::ErrorKind::TimedOut.into())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Writes what hyper wrote last, if that is a refusal of its own: what comes before it as it is, and then
+    /// the problem.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.refusal.is_none() {
+            match refusal::instead_of(buf) {
+                Some((0, answer)) => self.refusal = Some((answer, 0)),
+                Some((before, _)) => return self.poll_send(cx, &buf[..before]),
+                None => return self.poll_send(cx, buf),
+            }
+        }
+        while let Some((answer, sent)) = &self.refusal
+            && *sent < answer.len()
+        {
+            let written = std::task::ready!(self.poll_send(cx, &answer[*sent..]))?;
+            if let Some((_, sent)) = &mut self.refusal {
+                *sent += written;
+            }
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes)
     }
 
     /// Fails once the peer has taken nothing for too long.
@@ -118,8 +251,18 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = if self.read.is_empty() {
+            Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf)
+        } else {
+            let count = self.read.len().min(buf.remaining());
+            let early: Vec<u8> = self.read.drain(..count).collect();
+            buf.put_slice(&early);
+            Poll::Ready(Ok(()))
+        };
         let got_bytes = buf.filled().len() > before;
+        if got_bytes {
+            self.keep(&buf.filled()[before..]);
+        }
         self.poll_head(cx, got_bytes)?;
         read
     }
@@ -127,7 +270,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let written = self.poll_refusal(cx, buf);
         self.stalled(cx, written)
     }
 
@@ -136,19 +279,31 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let written = match bufs {
+            // A refusal is all that hyper has left to write.
+            [only] => self.poll_refusal(cx, only),
+            bufs => match bufs.iter().map(|buf| buf.len()).sum::<usize>() {
+                0..=COALESCED => COALESCE.with_borrow_mut(|whole| {
+                    whole.clear();
+                    bufs.iter().for_each(|buf| whole.extend_from_slice(buf));
+                    self.poll_send(cx, whole)
+                }),
+                _ => Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, bufs),
+            },
+        };
         self.stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.heads.0.2.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write))
     }
 }

@@ -45,7 +45,7 @@ impl Control<'_> {
                 quote(out, cursor);
             }
             Self::Cursor(cursor) => {
-                put(out, format_args!("{{\"control\":\"cursor\",\"cursor\":\"{cursor}\""))
+                put(out, format_args!("{{\"control\":\"cursor\",\"cursor\":\"{cursor}\""));
             }
             Self::Gap(gap) => {
                 put(out, format_args!("{{\"control\":\"gap\","));

@@ -253,6 +253,11 @@ impl Decoder {
         }
     }
 
+    /// Whether it is between messages, and nothing of it has to be kept.
+    pub fn is_idle(&self) -> bool {
+        self.kind.is_none() && self.remaining == 0 && !self.over
+    }
+
     /// Bytes on the heap.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {

@@ -32,7 +32,13 @@ pub(crate) fn start() -> Server {
 /// A gateway with a configuration of the test's own. A `publish_listen` of any port gets a free one.
 pub(crate) fn start_with(configure: impl FnOnce(&mut Config)) -> Server {
     let cores = std::env::var("FANLIGHT_TEST_CORES").map_or(2, |cores| cores.parse().expect("a number"));
-    let mut config = Config { cores, drain_timeout: Duration::from_secs(2), ..Config::default() };
+    let no_takeover = match std::env::var("FANLIGHT_TEST_PATH").as_deref() {
+        Ok("hosted") => true,
+        Err(_) | Ok("taken") => false,
+        Ok(other) => panic!("FANLIGHT_TEST_PATH={other}: there are taken and hosted"),
+    };
+    let drain_timeout = Duration::from_secs(2);
+    let mut config = Config { cores, no_takeover, drain_timeout, ..Config::default() };
     configure(&mut config);
 
     let listener = bind();

@@ -18,9 +18,15 @@
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
 
+mod command;
 mod contract;
+mod frames;
 mod harness;
 mod http;
 mod kernel;
+mod paths;
 mod process;
 mod subscriber;
+mod wire_http;
+mod wire_publish;
+mod wire_websocket;

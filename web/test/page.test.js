@@ -287,7 +287,8 @@ test('what the gateway no longer holds is told as a gap, then comes what it stil
       [{ from: ids[2], to: lost[14], reason: 'evicted' }],
       transport,
     );
-    assert.equal(await view.page.locator(`[data-transport=${transport}] li.gap`).count(), 1);
+    // Fails where there is more than one.
+    await view.page.locator(`[data-transport=${transport}] li.gap`).waitFor();
   }
 });
 

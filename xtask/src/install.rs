@@ -38,7 +38,15 @@ pub(crate) fn missing(deadline: Instant) -> Report {
         commands.push(vec!["cargo", "install", "--locked", "cargo-nextest"]);
     }
     if !node_modules_are_current() {
-        commands.push(vec!["npm", "--prefix", "web/test", "ci"]);
+        commands.push(vec![
+            "npm",
+            "--prefix",
+            "web/test",
+            "install",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+        ]);
     }
 
     let mut failed = 0;
@@ -66,10 +74,10 @@ fn as_root(words: &[&'static str]) -> Vec<&'static str> {
     sudo.then_some("sudo").into_iter().chain(words.iter().copied()).collect()
 }
 
-/// npm writes the lock file that it installed from beside what it installed.
+/// The manifest names exact versions; npm notes beside what it installed what that was.
 fn node_modules_are_current() -> bool {
     let changed = |path: &str| fs::metadata(path).and_then(|file| file.modified());
-    match (changed("web/test/package-lock.json"), changed("web/test/node_modules/.package-lock.json")) {
+    match (changed("web/test/package.json"), changed("web/test/node_modules/.package-lock.json")) {
         (Ok(wanted), Ok(installed)) => installed >= wanted,
         _ => false,
     }

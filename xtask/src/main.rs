@@ -61,7 +61,7 @@ fn test(install: bool, only: &[&'static Step]) -> ExitCode {
     }
     println!();
     for (name, report) in &reports {
-        println!("{name:<8} {report}");
+        println!("{name:<15} {report}");
     }
     let passed: u64 = reports.iter().map(|(_, report)| report.passed).sum();
     let failed: u64 = reports.iter().map(|(_, report)| report.failed).sum();

@@ -15,7 +15,7 @@ pub(crate) struct Step {
     runner: Runner,
 }
 
-pub(crate) static ALL: [Step; 8] = [
+pub(crate) static ALL: [Step; 11] = [
     step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
     step("types", &["npm", "--prefix", "web/test", "run", "types"], Runner::None),
     step("lint", &["npm", "--prefix", "web/test", "run", "lint"], Runner::None),
@@ -25,6 +25,10 @@ pub(crate) static ALL: [Step; 8] = [
         Runner::None,
     ),
     step("test", &["cargo", "nextest", "run", "--workspace"], Runner::Nextest),
+    // The same over the other path, and over one core.
+    contract("hosted", &[("FANLIGHT_TEST_PATH", "hosted")]),
+    contract("one-core", &[("FANLIGHT_TEST_CORES", "1")]),
+    contract("hosted-one-core", &[("FANLIGHT_TEST_PATH", "hosted"), ("FANLIGHT_TEST_CORES", "1")]),
     step("doctest", &["cargo", "test", "--workspace", "--doc"], Runner::Doctest),
     Step {
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
@@ -35,6 +39,11 @@ pub(crate) static ALL: [Step; 8] = [
 
 const fn step(name: &'static str, words: &'static [&'static str], runner: Runner) -> Step {
     Step { name, words, environment: &[], runner }
+}
+
+const fn contract(name: &'static str, environment: &'static [(&'static str, &'static str)]) -> Step {
+    let words = &["cargo", "nextest", "run", "--test", "integration"];
+    Step { environment, ..step(name, words, Runner::Nextest) }
 }
 
 pub(crate) fn named(name: &str) -> Option<&'static Step> {

@@ -200,3 +200,27 @@ async fn the_drain_delay_fails_readiness_first() {
     assert!(began.elapsed() >= Duration::from_millis(690));
     server.ended().await;
 }
+
+/// A long answer that was begun goes out whole, however slowly it is read.
+#[rstest]
+#[tokio::test]
+async fn an_answer_under_way_is_sent_to_its_end(#[values(Poll, Longpoll)] transport: Transport) {
+    let mut server = harness::start();
+    let start = server.cursor().await;
+    let text = format!("{:?}", "x".repeat(60_000));
+    let mut last = String::new();
+    for _ in 0..12 {
+        last = server.publish("large", &text).await;
+    }
+    let mut conn = Conn::open_narrow(server.addr).await;
+    conn.send(get(&format!("{}?topic=large&after={start}", transport.path()))).await;
+    read_by_peer(server.addr, &conn).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.shut_down();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answer = conn.answer().await;
+    let events = answer.json()["events"].as_array().unwrap().len();
+    assert_eq!((events, answer.head.get("fanlight-cursor")), (12, Some(&*last)));
+    assert_eq!(conn.rest().await, b"");
+    server.ended().await;
+}

@@ -110,9 +110,9 @@ async fn eviction_by_age_is_told(#[values(Poll, Longpoll, Chunked, Sse, Websocke
     let epoch = server.epoch().await;
     server.publish_all("aging", 0..5).await;
     server.publish("other", "0").await;
-    let held = async || server.get("/v1/poll?topic=aging&after=earliest").await.json()["events"].clone();
+    let held = async || server.get("/v1/poll?topic=aging&after=earliest").await.status() != 204;
     soon(async {
-        while held().await != serde_json::json!([]) {
+        while held().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })

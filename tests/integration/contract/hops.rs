@@ -2,7 +2,10 @@
 //!
 //! `FANLIGHT_HOPS` says how many (2,000), `FANLIGHT_SEED` repeats a run.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 
@@ -41,7 +44,8 @@ async fn random_hops_lose_and_repeat_nothing() {
         hopping: AtomicUsize::new(HOPPERS),
         stopped: AtomicBool::new(false),
     };
-    let hop = |number: u64| hop(&run, fastrand::Rng::with_seed(seed ^ number), hops / HOPPERS);
+    let start = run.server.cursor().await;
+    let hop = |number: u64| hop(&run, &start, fastrand::Rng::with_seed(seed ^ number), hops / HOPPERS);
     let (_, (), (), (), ()) = tokio::join!(publish(&run), hop(1), hop(2), hop(3), hop(4));
 }
 
@@ -65,16 +69,15 @@ async fn publish(run: &Run) {
     run.stopped.store(true, SeqCst);
 }
 
-async fn hop(run: &Run, mut rng: fastrand::Rng, hops: usize) {
-    let start = run.server.cursor().await;
-    let mut walker = Walker { cursor: start, next: 0 };
+async fn hop(run: &Run, start: &str, mut rng: fastrand::Rng, hops: usize) {
+    let mut walker = Walker { cursor: start.to_owned(), next: 0 };
     for _ in 0..hops {
         walker.hop(run, &mut rng).await;
     }
     run.hopping.fetch_sub(1, SeqCst);
-    // Then one stays until the end.
+    // The last connection gets what was published after the hops as well.
     while !run.stopped.load(SeqCst) {
-        walker.hop(run, &mut rng).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let mut last = walker.open(run, &mut rng).await;
     while walker.next < run.published.load(SeqCst) {

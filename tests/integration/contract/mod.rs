@@ -12,6 +12,7 @@
 mod drain;
 mod gaps;
 mod hops;
+mod leaks;
 mod order;
 mod patterns;
 mod quiet;

@@ -88,12 +88,11 @@ impl Requests {
     /// One request and its answer. A kept connection may have been closed meanwhile: then once more.
     async fn exchange(&mut self) -> Option<Answer> {
         let request = self.position.request(&self.target);
-        if let Some(mut conn) = self.conn.take() {
-            if conn.try_send(&request).await
-                && let Some(answer) = conn.try_answer().await
-            {
-                return Some(self.keep(conn, answer));
-            }
+        if let Some(mut conn) = self.conn.take()
+            && conn.try_send(&request).await
+            && let Some(answer) = conn.try_answer().await
+        {
+            return Some(self.keep(conn, answer));
         }
         let mut conn = Conn::try_open(self.addr).await?;
         conn.try_send(&request).await;

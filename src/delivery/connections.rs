@@ -19,7 +19,7 @@ const REFUSALS: usize = 256;
 
 /// The connections of a server.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     counts: Mutex<Counts>,
     max: usize,
     max_per_address: usize,
@@ -35,7 +35,7 @@ struct Counts {
 
 /// A connection's place among them, given back when the socket closes.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     connections: Arc<Connections>,
     address: IpAddr,
     crowded: Option<Code>,
@@ -43,7 +43,7 @@ pub(super) struct Permit {
 }
 
 impl Connections {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             counts: Mutex::default(),
             max: config.max_connections,
@@ -53,7 +53,7 @@ impl Connections {
     }
 
     /// A place for a connection, if need be one that only serves to be refused.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let mut counts = self.counts();
         let from_address = counts.by_address.get(&address).copied().unwrap_or_default();
         let crowded = match counts.all - counts.crowded >= self.max {
@@ -71,12 +71,12 @@ impl Connections {
         Some(Permit { connections: self.clone(), address, crowded, load: None })
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.counts().all
     }
 
     /// Waits until there is no connection.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         loop {
             let none = self.none.notified();
             if self.len() == 0 {
@@ -93,12 +93,12 @@ impl Connections {
 
 impl Permit {
     /// Why the connection is one too many, if it is.
-    pub(super) fn crowded(&self) -> Option<Code> {
+    pub(crate) fn crowded(&self) -> Option<Code> {
         self.crowded
     }
 
     /// Counts the connection among those of a core.
-    pub(super) fn load_on(&mut self, load: Arc<AtomicUsize>) {
+    pub(crate) fn load_on(&mut self, load: Arc<AtomicUsize>) {
         load.fetch_add(1, Ordering::Relaxed);
         self.load = Some(load);
     }

@@ -1,0 +1,314 @@
+//! Random histories against a plain model: whatever is published, evicted, read and resumed, every reader gets
+//! the exact suffix, or one gap before it.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+
+use super::{
+    log::{Bounds, Budget, Log},
+    reader::{Batch, Position, Reader, Reason},
+};
+use crate::{
+    event::{Cursor, Data, Draft, Epoch},
+    topic::{Pattern, Subscription, Topic},
+};
+
+const TOPICS: [&str; 5] = ["a", "a/b", "a/c", "b", "b/c"];
+const PATTERNS: [&str; 9] = ["a", "a/b", "a/c", "b", "b/c", "a/*", "a/**", "**", "*/c"];
+const EPOCH: Epoch = Epoch(35);
+const ALL: Budget = Budget { events: usize::MAX, bytes: usize::MAX };
+
+#[derive(Clone, Debug)]
+enum Step {
+    Publish {
+        topic: usize,
+        size: usize,
+    },
+    Wait(u64),
+    Open {
+        patterns: Vec<usize>,
+        at: At,
+    },
+    /// What is read is taken up to the `taken`-th of its events, or all.
+    Read {
+        reader: usize,
+        events: usize,
+        taken: usize,
+    },
+    Subscribe {
+        reader: usize,
+        pattern: usize,
+    },
+    Unsubscribe {
+        reader: usize,
+        pattern: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum At {
+    Now,
+    Earliest,
+    Last(usize),
+    After(u64),
+    Presented(u64),
+    Nonsense,
+    Elsewhere,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let at = prop_oneof![
+        Just(At::Now),
+        Just(At::Earliest),
+        (1..6_usize).prop_map(At::Last),
+        (0..60_u64).prop_map(At::After),
+        (0..90_u64).prop_map(At::Presented),
+        Just(At::Nonsense),
+        Just(At::Elsewhere),
+    ];
+    prop_oneof![
+        6 => (0..TOPICS.len(), 0..200_usize).prop_map(|(topic, size)| Step::Publish { topic, size }),
+        1 => (0..40_u64).prop_map(Step::Wait),
+        2 => (prop::collection::vec(0..PATTERNS.len(), 1..4), at)
+            .prop_map(|(patterns, at)| Step::Open { patterns, at }),
+        5 => (0..8_usize, 1..12_usize, 0..14_usize)
+            .prop_map(|(reader, events, taken)| Step::Read { reader, events, taken }),
+        1 => (0..8_usize, 0..PATTERNS.len()).prop_map(|(reader, pattern)| Step::Subscribe { reader, pattern }),
+        1 => (0..8_usize, 0..PATTERNS.len()).prop_map(|(reader, pattern)| Step::Unsubscribe { reader, pattern }),
+    ]
+}
+
+/// Every event there ever was, by offset from 1: its topic, and at which step it was seen to be gone.
+#[derive(Default)]
+struct Model {
+    events: Vec<(Topic, Option<usize>)>,
+    step: usize,
+}
+
+/// A reader, and what it is to be told.
+struct Known {
+    reader: Reader,
+    after: u64,
+    presented: String,
+    /// Evictions seen up to this step are no news,
+    told: usize,
+    /// as far as they are of what it was subscribed to when it was told.
+    knew: Arc<Subscription>,
+    /// With `last`: what was wanted of what was held, and the head then.
+    newest: Option<(BTreeSet<u64>, u64)>,
+    /// A gap from the start: up to where, and why.
+    gap: Option<(u64, Reason)>,
+    began: bool,
+}
+
+impl Model {
+    fn observe(&mut self, log: &Log) {
+        self.step += 1;
+        let held: BTreeSet<u64> = read_all(log).into_iter().collect();
+        for (at, (_, gone)) in self.events.iter_mut().enumerate() {
+            if !held.contains(&(at as u64 + 1)) && gone.is_none() {
+                *gone = Some(self.step);
+            }
+        }
+        assert_eq!(held.len(), self.held().count(), "what is gone stays gone");
+    }
+
+    fn held(&self) -> impl Iterator<Item = (u64, &Topic)> {
+        let all = self.events.iter().enumerate();
+        all.filter(|(_, (_, gone))| gone.is_none()).map(|(at, (topic, _))| (at as u64 + 1, topic))
+    }
+
+    fn head(&self) -> u64 {
+        self.events.len() as u64
+    }
+
+    /// What a reader is owed of what is held, and the last that it lost without having been told.
+    fn owed(&self, known: &Known) -> (Vec<u64>, Option<u64>) {
+        let wants = |offset: u64| {
+            let (topic, _) = &self.events[offset as usize - 1];
+            let wanted =
+                known.newest.as_ref().is_none_or(|(held, head)| offset > *head || held.contains(&offset));
+            known.reader.subscription().matches(topic) && offset > known.after && wanted
+        };
+        let owed = self.held().map(|(offset, _)| offset).filter(|offset| wants(*offset)).collect();
+        let is_news = |offset: u64| {
+            let (topic, gone) = &self.events[offset as usize - 1];
+            gone.is_some_and(|step| step > known.told || !known.knew.matches(topic))
+        };
+        let lost = (1..=self.head()).filter(|offset| wants(*offset) && is_news(*offset));
+        (owed, lost.max())
+    }
+}
+
+fn read_all(log: &Log) -> Vec<u64> {
+    let everything: Subscription = std::iter::once(Pattern::parse("**").unwrap()).collect();
+    let (mut reader, _) = Reader::open(log, Arc::new(everything), Position::Earliest).unwrap();
+    reader.read(log, ALL).events.iter().map(|event| event.offset()).collect()
+}
+
+fn open(log: &Log, model: &Model, patterns: &[usize], at: &At) -> Option<Known> {
+    let subscription: Arc<Subscription> =
+        Arc::new(patterns.iter().map(|at| Pattern::parse(PATTERNS[*at]).unwrap()).collect());
+    let head = model.head();
+    let cursor = |offset: u64| Cursor { epoch: EPOCH, offset };
+    let matching = |offset: &u64| subscription.matches(&model.events[*offset as usize - 1].0);
+    let position = match at {
+        At::Now => Position::Now,
+        At::Earliest => Position::Earliest,
+        At::Last(count) => Position::Last(*count),
+        At::After(offset) => Position::After(cursor(*offset)),
+        At::Presented(offset) => Position::Presented(cursor(*offset).to_string()),
+        At::Nonsense => Position::Presented("nonsense".to_owned()),
+        At::Elsewhere => Position::Presented("elsewhere-7".to_owned()),
+    };
+    let opened = Reader::open(log, subscription.clone(), position.clone());
+    if let At::After(offset) = at
+        && *offset > head
+    {
+        assert_eq!(opened.unwrap_err().head, cursor(head));
+        return None;
+    }
+    let (reader, hello) = opened.unwrap();
+    let held = |offset: &u64| matching(offset) && model.events[*offset as usize - 1].1.is_none();
+    let gone = |offset: &u64| matching(offset) && model.events[*offset as usize - 1].1.is_some();
+    let lost = (1..=head).rfind(gone).unwrap_or(0);
+    let (after, told, gap) = match at {
+        At::Now => (head, model.step, None),
+        At::Earliest => ((1..=head).find(held).map_or(head, |first| first - 1), model.step, None),
+        At::Last(_) => (reader.cursor().offset, model.step, None),
+        At::After(offset) => (*offset, 0, None),
+        At::Presented(offset) if *offset <= head => (*offset, 0, None),
+        At::Presented(_) => (head, model.step, Some((head, Reason::Unknown))),
+        At::Nonsense => (0, model.step, Some((lost, Reason::Unknown))),
+        At::Elsewhere => (0, model.step, Some((lost, Reason::Restarted))),
+    };
+    let newest = match at {
+        At::Last(count) => {
+            let mut wanted = BTreeSet::new();
+            for topic in TOPICS.map(|topic| Topic::parse(topic).unwrap()) {
+                let of_topic = model.held().filter(|(_, held)| **held == topic).map(|(offset, _)| offset);
+                let of_topic: Vec<u64> = of_topic.filter(matching).collect();
+                wanted.extend(&of_topic[of_topic.len().saturating_sub(*count)..]);
+            }
+            assert_eq!(after, wanted.first().map_or(head, |first| first - 1));
+            Some((wanted, head))
+        }
+        _ => None,
+    };
+    let presented = match &position {
+        Position::Presented(text) => text.clone(),
+        _ => cursor(after).to_string(),
+    };
+    assert_eq!(hello, presented);
+    assert_eq!(reader.cursor(), cursor(after));
+
+    Some(Known { reader, after, presented, told, knew: subscription, newest, gap, began: false })
+}
+
+fn check(log: &Log, model: &Model, known: &mut Known, events: usize, taken: usize) {
+    let (owed, lost) = model.owed(known);
+    let batch: Batch = known.reader.peek(log, Budget { events, bytes: usize::MAX });
+    let got: Vec<u64> = batch.events.iter().map(|event| event.offset()).collect();
+    let fits = owed.len().min(events);
+    assert_eq!(got, owed[..fits], "the exact suffix of what is held");
+    assert_eq!(batch.more, owed.len() > fits);
+    assert_eq!(batch.cursor.offset, if batch.more { got[fits - 1] } else { model.head().max(known.after) });
+    match (&batch.gap, known.gap, lost) {
+        (Some(gap), Some((to, reason)), lost) => {
+            assert_eq!((&gap.from, gap.reason), (&known.presented, reason));
+            assert_eq!(gap.to.offset, lost.map_or(to, |lost| lost.max(to)));
+        }
+        (Some(gap), None, Some(lost)) => {
+            let reason = if known.began { Reason::Overrun } else { Reason::Evicted };
+            assert_eq!((gap.to.offset, gap.reason), (lost, reason));
+            assert_eq!(gap.from, Cursor { epoch: EPOCH, offset: known.after }.to_string());
+        }
+        (None, None, None) => {}
+        (gap, reason, lost) => panic!("{gap:?} where {reason:?} and {lost:?} were due"),
+    }
+    // A second look tells the same: nothing was taken yet.
+    let again = known.reader.peek(log, Budget { events, bytes: usize::MAX });
+    assert_eq!((&again.gap, again.cursor, again.more), (&batch.gap, batch.cursor, batch.more));
+    let offset = match got.get(taken) {
+        Some(offset) => *offset,
+        None => batch.cursor.offset,
+    };
+    known.reader.advance(&batch, offset);
+    assert_eq!(known.reader.cursor().offset, offset);
+    (known.after, known.told, known.gap, known.began) = (offset, model.step, None, true);
+    known.knew = known.reader.subscription().clone();
+    known.newest = known.newest.take().filter(|(_, head)| offset < *head);
+}
+
+/// Readers that share a place and a subscription are told the same.
+fn check_places(log: &Log, readers: &[Known]) {
+    for (at, one) in readers.iter().enumerate() {
+        for other in &readers[at + 1..] {
+            if one.reader.place().is_some() && one.reader.place() == other.reader.place() {
+                let [one, other] = [one, other].map(|known| known.reader.peek(log, ALL));
+                assert_eq!(one.gap, other.gap);
+                assert!(one.events.iter().map(|e| e.offset()).eq(other.events.iter().map(|e| e.offset())));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #[test]
+    fn every_reader_gets_the_suffix_or_a_gap(
+        steps in prop::collection::vec(step(), 1..120),
+        events in 1..8_usize,
+        bytes in prop_oneof![Just(1 << 20), 1_000..8_000_u64],
+    ) {
+        let bounds = Bounds { events, age: Duration::from_secs(30), bytes };
+        let mut log = Log::new(EPOCH, bounds);
+        let mut model = Model::default();
+        let mut readers: Vec<Known> = Vec::new();
+        let mut now = Duration::ZERO;
+        for step in steps {
+            match step {
+                Step::Publish { topic, size } => {
+                    let topic = Topic::parse(TOPICS[topic]).unwrap();
+                    let text = "x".repeat(size);
+                    log.append(Draft::new(topic.clone(), None, "now", Data::Text(&text)), now);
+                    model.events.push((topic, None));
+                    prop_assert!(log.bytes() <= bytes);
+                }
+                Step::Wait(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    log.expire(now);
+                }
+                Step::Open { patterns, at } => readers.extend(open(&log, &model, &patterns, &at)),
+                Step::Read { reader, events, taken } => {
+                    if let Some(known) = readers.get_mut(reader) {
+                        check(&log, &model, known, events, taken);
+                    }
+                }
+                Step::Subscribe { reader, pattern } => {
+                    // Only where nothing is under way. What was lost of a new topic is news, of the others not.
+                    if let Some(known) = readers.get_mut(reader).filter(|known| known.newest.is_none()) {
+                        known.reader.subscribe([Pattern::parse(PATTERNS[pattern]).unwrap()]);
+                    }
+                }
+                Step::Unsubscribe { reader, pattern } => {
+                    if let Some(known) = readers.get_mut(reader).filter(|known| known.newest.is_none()) {
+                        known.reader.unsubscribe([&Pattern::parse(PATTERNS[pattern]).unwrap()]);
+                    }
+                }
+            }
+            model.observe(&log);
+            for topic in TOPICS.map(|topic| Topic::parse(topic).unwrap()) {
+                prop_assert!(model.held().filter(|(_, held)| **held == topic).count() <= events);
+            }
+        }
+        check_places(&log, &readers);
+        for known in &mut readers {
+            while {
+                check(&log, &model, known, 5, usize::MAX);
+                known.after < model.head()
+            } {}
+        }
+    }
+}

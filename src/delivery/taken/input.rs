@@ -1,0 +1,320 @@
+//! From sockets to answers: the frames of a WebSocket, the next request of a long poll, the end of a peer.
+
+use std::{net::TcpStream, sync::Arc};
+
+use bytes::BytesMut;
+use rustix::{
+    event::epoll,
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+use slab::Slab;
+
+use super::{
+    Back, Taken,
+    groups::Groups,
+    record::{Kind, Record, State},
+    ticks,
+};
+use crate::{
+    bus::{
+        Bus,
+        reader::{Ahead, Position},
+    },
+    delivery::session::{self, Rights, Seat},
+    event::Cursor,
+    topic::{Pattern, Subscription},
+    wsframe::{self, Decoder, Incoming, Violation},
+};
+
+/// Reads of one connection before others get a turn.
+const READS: usize = 4;
+/// Answers that may wait to be sent before no more operations are read.
+const ANSWERS: usize = 64 << 10;
+
+/// What a read came to.
+enum Heard {
+    Bytes(usize),
+    Nothing,
+    Gone,
+}
+
+impl Taken {
+    /// Reads what a connection has to say, if it is its turn to speak.
+    pub(super) fn read(&mut self, key: u32) {
+        let record = &self.records[key as usize];
+        match record.kind {
+            Kind::Chunked | Kind::Sse => self.read_past(key),
+            Kind::Longpoll if record.state == State::Asking && !record.blocked => self.read_request(key),
+            // It has to wait for its answer.
+            Kind::Longpoll => {}
+            Kind::Websocket | Kind::Echo => self.read_frames(key),
+        }
+    }
+
+    /// A peer that shuts its sending side is gone. What it said before is heard.
+    pub(super) fn hang_up(&mut self, key: u32) {
+        if self.records[key as usize].kind.is_framed() {
+            self.read_frames(key);
+            if self.records.get(key as usize).is_some_and(|record| record.unread && !record.blocked) {
+                return;
+            }
+        }
+        if self.records.contains(key as usize) {
+            self.remove(key);
+        }
+    }
+
+    /// Nothing can follow a request for a stream, so nothing that does is looked at.
+    fn read_past(&mut self, key: u32) {
+        for _ in 0..READS {
+            match self.receive(key) {
+                Heard::Bytes(_) => {}
+                Heard::Nothing => return,
+                Heard::Gone => return self.remove(key),
+            }
+        }
+        self.unread.push_back(key);
+    }
+
+    fn read_request(&mut self, key: u32) {
+        let record = &mut self.records[key as usize];
+        let mut early = record.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input));
+        record.tidy();
+        let count = match self.receive(key) {
+            Heard::Bytes(count) => count,
+            Heard::Nothing => 0,
+            Heard::Gone => return self.remove(key),
+        };
+        let read = &self.scratch[..count];
+        let request: &[u8] = match &mut early {
+            Some(early) => {
+                early.extend_from_slice(read);
+                early
+            }
+            None => read,
+        };
+        if request.is_empty() {
+            return;
+        }
+        let record = &mut self.records[key as usize];
+        let position = record.question.as_ref().and_then(|question| question.matches(request));
+        let opened =
+            position.map(|position| self.settings.bus.open(record.reader.subscription().clone(), position));
+        match (opened, &record.question) {
+            (Some(Ok((reader, _))), Some(question)) => {
+                let timeout = ticks(question.timeout);
+                record.reader = reader;
+                record.state = State::Waiting;
+                self.due_in(key, timeout);
+                self.list(key);
+            }
+            // Another question, or none that has an answer: hyper's to read.
+            _ => {
+                let request = request.to_vec();
+                self.give_back(key, request);
+            }
+        }
+    }
+
+    fn give_back(&mut self, key: u32, read: Vec<u8>) {
+        let record = self.take_out(key);
+        if epoll::delete(self.epoll.get_ref(), &record.socket).is_ok() {
+            let Record { socket, permit, publishes, .. } = record;
+            _ = self.backs.send(Back { stream: TcpStream::from(socket), permit, read, publishes });
+        }
+    }
+
+    fn read_frames(&mut self, key: u32) {
+        let mut out = Vec::new();
+        for _ in 0..READS {
+            let record = &mut self.records[key as usize];
+            if record.unsent() >= ANSWERS {
+                // Read on when the peer has taken its answers.
+                record.unread = true;
+                return;
+            }
+            let backlog = record.backlog.as_deref_mut();
+            let (mut input, decoder) = backlog.map_or((BytesMut::new(), None), |backlog| {
+                (std::mem::take(&mut backlog.input), backlog.decoder.take())
+            });
+            let mut decoder = decoder.unwrap_or_else(|| Decoder::new(self.settings.max_message));
+            let gone = match self.receive(key) {
+                Heard::Bytes(count) => {
+                    input.extend_from_slice(&self.scratch[..count]);
+                    self.records[key as usize].unanswered = 0;
+                    false
+                }
+                Heard::Nothing if input.is_empty() => {
+                    self.keep(key, input, decoder);
+                    return;
+                }
+                Heard::Nothing => false,
+                Heard::Gone => true,
+            };
+            while let State::Open | State::Closing = self.records[key as usize].state {
+                match decoder.decode(&mut input) {
+                    Ok(Some(incoming)) => self.take(key, incoming, &mut out),
+                    Ok(None) => break,
+                    Err(Violation { code, reason }) => {
+                        // All that is still heard is the answer to our close, at the head of a read.
+                        input.clear();
+                        decoder = Decoder::new(self.settings.max_message);
+                        if self.records[key as usize].state == State::Open {
+                            self.violated(key, code, reason, &mut out);
+                        }
+                        break;
+                    }
+                }
+            }
+            let whole = !self.records[key as usize].unread;
+            self.keep(key, input, decoder);
+            if !out.is_empty() {
+                self.say(key, &out);
+                out.clear();
+            }
+            let Some(record) = self.records.get(key as usize) else { return };
+            match record.state {
+                _ if gone => return self.remove(key),
+                State::Ending if record.blocked => return,
+                State::Ending => return self.finish(key),
+                _ if whole => return,
+                _ => {}
+            }
+        }
+        self.unread.push_back(key);
+    }
+
+    /// Keeps what is no whole message yet.
+    fn keep(&mut self, key: u32, input: BytesMut, decoder: Decoder) {
+        let record = &mut self.records[key as usize];
+        if !input.is_empty() || !decoder.is_idle() {
+            let backlog = record.backlog();
+            backlog.input = input;
+            backlog.decoder = Some(decoder);
+        }
+        record.tidy();
+    }
+
+    fn violated(&mut self, key: u32, code: u16, reason: &str, out: &mut Vec<u8>) {
+        wsframe::close(out, code, reason);
+        self.records[key as usize].state = State::Closing;
+        self.due_in(key, ticks(super::output::GOODBYE));
+    }
+
+    fn take(&mut self, key: u32, incoming: Incoming, out: &mut Vec<u8>) {
+        let record = &mut self.records[key as usize];
+        if record.state == State::Closing {
+            // We closed, and wait for nothing but the answer.
+            if matches!(incoming, Incoming::Close(_)) {
+                record.state = State::Ending;
+            }
+            return;
+        }
+        match (incoming, record.kind) {
+            (Incoming::Ping(payload), _) => wsframe::pong(out, &payload),
+            (Incoming::Pong(_) | Incoming::Deflated(..), _) => {}
+            (Incoming::Close(reason), _) => {
+                match reason {
+                    Some((code, reason)) => wsframe::close(out, code, &reason),
+                    None => wsframe::close_empty(out),
+                }
+                record.state = State::Ending;
+            }
+            (Incoming::Text(text), Kind::Echo) => wsframe::text(out, &text),
+            (Incoming::Binary(bytes), Kind::Echo) => wsframe::binary(out, &bytes),
+            (Incoming::Binary(_), _) => self.violated(key, 1003, "text_only", out),
+            (Incoming::Text(text), _) => {
+                let text = str::from_utf8(&text).expect("a decoded text is UTF-8");
+                let mut fresh = record.fresh;
+                let rights = Rights {
+                    publisher: record.publishes.then_some(&self.settings.publisher),
+                    max_topics: self.settings.max_topics,
+                };
+                let mut chair = Chair {
+                    key,
+                    records: &mut self.records,
+                    groups: &mut self.groups,
+                    bus: &self.settings.bus,
+                };
+                session::operate(text, &mut chair, rights, &mut fresh, out);
+                self.records[key as usize].fresh = fresh;
+                self.list(key);
+            }
+        }
+    }
+
+    fn receive(&mut self, key: u32) -> Heard {
+        let record = &mut self.records[key as usize];
+        match recv(&record.socket, &mut *self.scratch, RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => Heard::Gone,
+            Ok((_, count)) => {
+                // A full buffer may have left something behind.
+                record.unread = count == self.scratch.len();
+                Heard::Bytes(count)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {
+                record.unread = false;
+                Heard::Nothing
+            }
+            Err(_) => Heard::Gone,
+        }
+    }
+}
+
+/// A taken connection as its WebSocket's operations see it.
+struct Chair<'a> {
+    key: u32,
+    records: &'a mut Slab<Record>,
+    groups: &'a mut Groups,
+    bus: &'a Bus,
+}
+
+impl Chair<'_> {
+    fn record(&mut self) -> &mut Record {
+        &mut self.records[self.key as usize]
+    }
+
+    /// Goes over to the group of what the reader is subscribed to now.
+    fn change_group(&mut self) {
+        let subscription = self.record().reader.subscription().clone();
+        let (group, seat) = (self.record().group, self.record().seat);
+        // Entered before the log is read again, and left after.
+        let joined = self.groups.join(subscription, self.key);
+        if let Some(moved) = self.groups.leave(group, seat) {
+            self.records[moved as usize].seat = seat;
+        }
+        let record = self.record();
+        // In the same group it has just taken its own old seat.
+        record.seat = if joined.0 == group { seat } else { joined.1 };
+        record.group = joined.0;
+        record.reader.share(joined.2);
+    }
+}
+
+impl Seat for Chair<'_> {
+    fn subscription(&self) -> &Subscription {
+        self.records[self.key as usize].reader.subscription()
+    }
+
+    fn cursor(&self) -> Cursor {
+        self.records[self.key as usize].reader.cursor()
+    }
+
+    fn subscribe(&mut self, patterns: Vec<Pattern>) {
+        self.record().reader.subscribe(patterns);
+        self.change_group();
+    }
+
+    fn unsubscribe(&mut self, patterns: &[Pattern]) {
+        self.record().reader.unsubscribe(patterns);
+        self.change_group();
+    }
+
+    fn restart(&mut self, subscription: Subscription, position: Position) -> Result<(), Ahead> {
+        let (reader, _) = self.bus.open(Arc::new(subscription), position)?;
+        self.record().reader = reader;
+        self.change_group();
+        Ok(())
+    }
+}

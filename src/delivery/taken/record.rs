@@ -1,0 +1,121 @@
+//! One taken connection: what stays of it while nothing happens.
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use bytes::BytesMut;
+
+use super::question::Question;
+use crate::{
+    bus::reader::Reader,
+    delivery::connections::Permit,
+    transport::{Transport, chunked::Chunked, longpoll::Longpoll, sse::Sse, websocket::Websocket},
+    wsframe::Decoder,
+};
+
+/// How a connection is delivered to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Chunked streaming.
+    Chunked,
+    /// Server-Sent Events.
+    Sse,
+    /// Long polling.
+    Longpoll,
+    /// WebSocket.
+    Websocket,
+    /// WebSocket: whatever comes goes back.
+    Echo,
+}
+
+impl Kind {
+    /// By the transport's name, if it can be taken.
+    pub fn of(transport: &str) -> Option<Self> {
+        [Self::Chunked, Self::Sse, Self::Longpoll, Self::Websocket]
+            .into_iter()
+            .find(|kind| kind.transport().name() == transport)
+    }
+
+    pub(super) fn transport(self) -> &'static dyn Transport {
+        match self {
+            Self::Chunked => &Chunked,
+            Self::Sse => &Sse,
+            Self::Longpoll => &Longpoll,
+            Self::Websocket | Self::Echo => &Websocket,
+        }
+    }
+
+    /// Whether it speaks in frames, in both directions.
+    pub(super) fn is_framed(self) -> bool {
+        matches!(self, Self::Websocket | Self::Echo)
+    }
+}
+
+/// What a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Events, for good.
+    Open,
+    /// Events, for one answer.
+    Waiting,
+    /// The next request.
+    Asking,
+    /// The peer's close, after ours.
+    Closing,
+    /// That the last bytes go out.
+    Ending,
+}
+
+/// A taken connection.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) socket: OwnedFd,
+    pub(super) reader: Reader,
+    pub(super) kind: Kind,
+    pub(super) state: State,
+    /// It stands in the list of those that may have something pending.
+    pub(super) listed: bool,
+    /// The kernel took less than it was given, and has not asked for more yet.
+    pub(super) blocked: bool,
+    /// There is input that was not read.
+    pub(super) unread: bool,
+    /// Its first subscription is still to come.
+    pub(super) fresh: bool,
+    pub(super) publishes: bool,
+    /// Pings since the peer was last heard of.
+    pub(super) unanswered: u8,
+    /// Ticks of silence before a heartbeat.
+    pub(super) heartbeat: u32,
+    /// Its group, and its place among the members.
+    pub(super) group: u32,
+    pub(super) seat: u32,
+    pub(super) question: Option<Arc<Question>>,
+    pub(super) backlog: Option<Box<Backlog>>,
+    pub(super) permit: Permit,
+}
+
+/// What a connection has only for moments: bytes that did not go out, and bytes that are no whole message yet.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    pub(super) output: Vec<u8>,
+    pub(super) sent: usize,
+    pub(super) input: BytesMut,
+    pub(super) decoder: Option<Decoder>,
+}
+
+impl Record {
+    pub(super) fn backlog(&mut self) -> &mut Backlog {
+        self.backlog.get_or_insert_default()
+    }
+
+    /// Bytes that wait to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.output.len() - backlog.sent)
+    }
+
+    /// Frees what an idle connection does not need.
+    pub(super) fn tidy(&mut self) {
+        self.backlog.take_if(|backlog| {
+            backlog.output.is_empty() && backlog.input.is_empty() && backlog.decoder.is_none()
+        });
+    }
+}

@@ -1,0 +1,152 @@
+//! One connection: hyper reads its requests, and most of what it answers; some connections leave it.
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    future::{Future as _, pending, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
+
+use axum::body::Body;
+use bytes::BytesMut;
+use http::{Method, Version, response::Parts};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{self, Parts as Apart},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
+
+use super::{IDLE, socket::Socket};
+use crate::{
+    app::{Answers, Crowded, Gateway, Phase, Role},
+    delivery::{
+        connections::Permit,
+        duplex,
+        taken::{Arrival, Door},
+        takeover::{self, Endless, Leave, Leaving, MayLeave},
+    },
+};
+
+/// What the connections of a core share.
+pub(super) struct Desk {
+    pub(super) gateway: Gateway,
+    pub(super) answers: [Answers; 3],
+    pub(super) door: Door,
+    pub(super) phases: watch::Receiver<Phase>,
+}
+
+/// The answer that a connection leaves hyper with, and how often hyper had written everything when it came.
+type Exit = Rc<RefCell<Option<(Parts, Leave, usize)>>>;
+
+/// Serves the requests of one connection, of which some bytes may have been read before.
+pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit, role: Role, read: Vec<u8>) {
+    let config = desk.gateway.config();
+    let crowded = permit.crowded();
+    let socket = match Socket::new(stream, permit, read, config) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
+    };
+    let heads = socket.heads();
+    let watch = socket.watch();
+    let endless = Rc::new(Cell::new(false));
+    let exit = Exit::default();
+    let (answers, may_take, leaving) =
+        (desk.answers[role as usize].clone(), crowded.is_none() && !config.no_takeover, exit.clone());
+    let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        if let Some(code) = crowded {
+            request.extensions_mut().insert(Crowded(code));
+        }
+        if request.method() == Method::GET && request.version() == Version::HTTP_11 {
+            let taken = may_take && takeover::is_persistent(request.headers());
+            request.extensions_mut().insert(MayLeave { taken });
+        }
+        let answering = service_heads.begin();
+        let answers = answers.clone();
+        let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
+        // Boxed, so that a connection keeps nothing of it between requests.
+        Box::pin(async move {
+            let mut response = answers.answer(request.map(Body::new)).await;
+            endless.set(response.extensions().get::<Endless>().is_some());
+            drop(answering);
+            match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
+                Some(leave) => {
+                    *leaving.borrow_mut() = Some((response.into_parts().0, leave, heads.flushes()));
+                    pending().await
+                }
+                None => Ok::<_, Infallible>(response),
+            }
+        })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
+        .serve_connection(TokioIo::new(socket), service);
+    let (desk, mut phases) = (desk.clone(), desk.phases.clone());
+    let phase = phases.clone();
+    spawn_local(async move {
+        let mut drains = pin!(phases.changed());
+        let (mut listens, mut drained) = (false, false);
+        let ended = poll_fn(|cx| {
+            // Polled once, it wakes this task; then a look is enough.
+            let drains = match listens {
+                true => phase.has_changed().unwrap_or(true),
+                false => drains.as_mut().poll(cx).is_ready(),
+            };
+            listens = true;
+            if !drained && drains {
+                drained = true;
+                // The request that is being answered is the last.
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            let ended = Pin::new(&mut connection).poll(cx);
+            let leaves = exit.borrow().as_ref().is_some_and(|(.., flushes)| heads.flushes() > *flushes);
+            if leaves {
+                return Poll::Ready(None);
+            }
+            if ended.is_pending() && endless.get() && watch.poll_gone(cx).is_ready() {
+                return Poll::Ready(Some(Ok(())));
+            }
+            ended.map(Some)
+        });
+        let ended = ended.await;
+        drop(watch);
+        match ended {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+            None => {
+                if let Some((head, goes_to, _)) = exit.take() {
+                    leave(&desk.door, connection.into_parts(), head, goes_to).await;
+                }
+            }
+        }
+    });
+}
+
+/// Takes a connection out of hyper, which has nothing left to write.
+async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, goes_to: Leave) {
+    let Apart { io, read_buf, .. } = apart;
+    let mut socket = io.into_inner();
+    match goes_to {
+        Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
+            Ok((stream, permit, request)) => {
+                door.enter(Arrival { stream, permit, early: read_buf.to_vec(), request, head, entry });
+            }
+            Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
+        },
+        Leave::Duplex { peer, times, messages } => {
+            let mut bytes = Vec::new();
+            takeover::write_head(&mut bytes, &head);
+            socket.expect_no_head();
+            // The client may be gone before it got our answer.
+            if socket.write_all(&bytes).await.is_ok() {
+                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The two delivery paths beside each other: whatever path a connection takes, its client sees the same bytes.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use fanlight::config::Config;
+use rstest::rstest;
+
+use crate::{
+    harness::{self, Server},
+    http::{Conn, Piece, get, get_with, soon},
+    kernel::read_by_peer,
+    subscriber::Transport::{self, Chunked, Longpoll, Sse, Websocket},
+};
+
+const HANDSHAKE: &[&str] = &[
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+/// A gateway on one path, whose cursors are as long as those of any other.
+async fn on(taken: bool, configure: impl Fn(&mut Config)) -> Server {
+    loop {
+        let server = harness::start_with(|config| {
+            configure(config);
+            config.no_takeover = !taken;
+        });
+        if server.epoch().await.0.len() == 13 {
+            return server;
+        }
+    }
+}
+
+fn request(transport: Transport, target: &str, header: &str) -> String {
+    let mut headers = vec![header];
+    if transport == Websocket {
+        headers.extend(HANDSHAKE);
+    }
+    get_with(target, &headers)
+}
+
+/// The digits that differ from run to run: the date, and the pause that is drawn by chance.
+fn plain(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split('\n') {
+        lines.push(match line.split_once(": ") {
+            Some(("date", _)) => "date: D\r".to_owned(),
+            Some(("retry", _)) => "retry: N".to_owned(),
+            _ => match line.split_once(r#""after_ms":"#) {
+                Some((before, _)) => format!(r#"{before}"after_ms":N}}"#),
+                None => line.to_owned(),
+            },
+        });
+    }
+    lines.join("\n")
+}
+
+/// What a stream says from its head to its end: a gap, what is held, what comes, and the drain.
+async fn whole_stream(taken: bool, transport: Transport, header: &str) -> String {
+    let mut server = on(taken, |config| {
+        config.history_events = 3;
+        config.allow_origin = vec!["https://other.example".to_owned()];
+    })
+    .await;
+    let epoch = server.epoch().await;
+    server.publish_all("a", 0..5).await;
+    let target = format!("{}?topic=a&topic=b/*&after={}", transport.path(), epoch.at(1));
+    let mut conn = Conn::open(server.addr).await;
+    conn.send(request(transport, &target, header)).await;
+    let head = conn.head().await;
+    let mut body = Vec::new();
+    let text = format!("{:?}", "x".repeat(50_000));
+    for (topic, data) in [("b/1", "1"), ("a", &text), ("c", "2"), ("b/2", "3")] {
+        let id = server.publish(topic, data).await;
+        // One after the other, so that what is coalesced is the same.
+        while topic != "c" && !String::from_utf8_lossy(&body).contains(&id) {
+            body.extend(next(&mut conn, transport).await.expect("the stream goes on"));
+        }
+    }
+    server.shut_down();
+    let end = if transport == Websocket { "drain" } else { "reconnect" };
+    while !String::from_utf8_lossy(&body).contains(end) {
+        body.extend(next(&mut conn, transport).await.expect("the stream goes on"));
+    }
+    if transport != Websocket {
+        assert_eq!(soon(conn.piece()).await, Piece::Last);
+        assert_eq!(conn.rest().await, b"");
+    }
+    plain(&format!("{}{}", head.raw, epoch.mask(String::from_utf8_lossy(&body).as_bytes())))
+}
+
+async fn next(conn: &mut Conn, transport: Transport) -> Option<Vec<u8>> {
+    if transport == Websocket {
+        assert!(soon(conn.fill()).await, "the stream goes on");
+        conn.take(conn.seen().len()).await
+    } else {
+        match soon(conn.piece()).await {
+            Piece::Data(data) => Some(data),
+            Piece::Last | Piece::Cut => None,
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_stream_has_the_same_bytes(
+    #[values(Chunked, Sse, Websocket)] transport: Transport,
+    #[values("Accept: */*", "Origin: https://other.example")] header: &str,
+) {
+    let (taken, hosted) =
+        (whole_stream(true, transport, header).await, whole_stream(false, transport, header).await);
+    assert_eq!(taken, hosted);
+    assert!(taken.contains("evicted"), "{taken}");
+}
+
+/// What a client hears that asks again and again: events, a gap, nothing, and the drain.
+async fn long_polls(taken: bool, header: &str, in_header: bool) -> String {
+    let mut server = on(taken, |config| {
+        config.history_events = 3;
+        config.allow_origin = vec!["https://other.example".to_owned()];
+    })
+    .await;
+    let epoch = server.epoch().await;
+    server.publish_all("a", 0..5).await;
+    let mut conn = Conn::open(server.addr).await;
+    let mut said = String::new();
+    let ask = |cursor: &str| {
+        if in_header {
+            let presented = format!("Last-Event-ID: {cursor}");
+            get_with("/v1/longpoll?topic=a&timeout=1&limit=2", &[header, &presented])
+        } else {
+            get_with(&format!("/v1/longpoll?topic=a&timeout=1&limit=2&after={cursor}"), &[header])
+        }
+    };
+    let mut cursor = epoch.at(1);
+    for turn in 0..6 {
+        conn.send(ask(&cursor)).await;
+        if turn >= 3 {
+            read_by_peer(server.addr, &conn).await;
+            match turn {
+                4 => drop(server.publish("a", r#""live""#).await),
+                5 => server.shut_down(),
+                _ => {}
+            }
+        }
+        let answer = conn.answer().await;
+        cursor = answer.head.get("fanlight-cursor").expect("each answer tells it").to_owned();
+        said += &epoch.mask(&answer.head.raw);
+        said += &epoch.mask(&answer.body);
+        said += "\n";
+    }
+    assert_eq!(conn.rest().await, b"");
+    plain(&said)
+}
+
+#[rstest]
+#[tokio::test]
+async fn long_polls_have_the_same_bytes(
+    #[values("Accept: */*", "Origin: https://other.example")] header: &str,
+    #[values(false, true)] in_header: bool,
+) {
+    let (taken, hosted) =
+        (long_polls(true, header, in_header).await, long_polls(false, header, in_header).await);
+    assert_eq!(taken, hosted);
+    for word in ["evicted", "live", "204 No Content", "connection: close"] {
+        assert!(taken.contains(word), "{word} is missing in {taken}");
+    }
+}
+
+/// All that leans on hyper's inside is that its buffer is empty when a connection leaves it. With answers that
+/// do not fit the kernel's buffer before the request that leaves, it is not empty for long.
+#[rstest]
+#[tokio::test]
+async fn what_was_answered_before_goes_out_before(
+    #[values(Longpoll, Chunked, Sse, Websocket)] transport: Transport,
+) {
+    const POLLS: usize = 20;
+    let server = on(true, |config| config.send_buffer = ByteSize::kib(4)).await;
+    let text = format!("{:?}", "x".repeat(60_000));
+    let large = server.publish("large", &text).await;
+    let mut conn = Conn::open_narrow(server.addr).await;
+    let target = format!("{}?topic=large&after={large}", transport.path());
+    let poll = get("/v1/poll?topic=large&after=earliest").repeat(POLLS);
+    conn.send(poll + &request(transport, &target, "Accept: */*")).await;
+    // The client reads nothing yet, and the gateway cannot have sent it all.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for poll in 0..POLLS {
+        let answer = conn.answer().await;
+        assert_eq!(answer.json()["events"][0]["id"], *large, "poll {poll}");
+    }
+    let next = server.publish("large", "1").await;
+    if transport == Longpoll {
+        assert_eq!(conn.answer().await.json()["events"][0]["id"], *next);
+        return;
+    }
+    let head = conn.head().await;
+    assert_eq!(head.status, if transport == Websocket { 101 } else { 200 });
+    soon(conn.through(next.as_bytes())).await.expect("the event");
+}

@@ -45,6 +45,8 @@ enum Step {
     Unsubscribe {
         reader: usize,
         pattern: usize,
+        /// Whether it joins again at once.
+        back: bool,
     },
 }
 
@@ -77,7 +79,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..8_usize, 1..12_usize, 0..14_usize)
             .prop_map(|(reader, events, taken)| Step::Read { reader, events, taken }),
         1 => (0..8_usize, 0..PATTERNS.len()).prop_map(|(reader, pattern)| Step::Subscribe { reader, pattern }),
-        1 => (0..8_usize, 0..PATTERNS.len()).prop_map(|(reader, pattern)| Step::Unsubscribe { reader, pattern }),
+        1 => (0..8_usize, 0..PATTERNS.len(), any::<bool>())
+            .prop_map(|(reader, pattern, back)| Step::Unsubscribe { reader, pattern, back }),
     ]
 }
 
@@ -321,13 +324,16 @@ proptest! {
                         known.reader.subscribe([Pattern::parse(PATTERNS[pattern]).unwrap()]);
                     }
                 }
-                Step::Unsubscribe { reader, pattern } => {
+                Step::Unsubscribe { reader, pattern, back } => {
                     if let Some(known) = readers.get_mut(reader) {
                         let pattern = Pattern::parse(PATTERNS[pattern]).unwrap();
                         known.reader.unsubscribe([&pattern]);
                         if let Some((_, _, of)) = &mut known.newest {
                             of.remove(&pattern);
                             Arc::make_mut(&mut known.knew).remove(&pattern);
+                        }
+                        if back {
+                            known.reader.subscribe([pattern]);
                         }
                     }
                 }
@@ -346,4 +352,26 @@ proptest! {
             prop_assert!(known.reader.peek(&log, ALL).is_empty(), "who has everything is told nothing");
         }
     }
+}
+
+#[test]
+fn a_topic_that_leaves_and_joins_again_while_its_newest_come_is_told_what_went_of_it() {
+    let bounds = Bounds { events: 3, age: Duration::from_secs(30), bytes: 1 << 20 };
+    let mut log = Log::new(EPOCH, bounds);
+    for topic in ["b", "a", "a", "a", "a", "a"] {
+        let draft = Draft::new(Topic::parse(topic).unwrap(), None, "now", Data::Text(""));
+        log.append(draft, Duration::ZERO);
+    }
+    let [a, b] = ["a", "b"].map(|topic| Pattern::parse(topic).unwrap());
+    let both: Subscription = [a.clone(), b].into_iter().collect();
+    let (mut reader, hello) = Reader::open(&log, Arc::new(both), Position::Last(1)).unwrap();
+    assert_eq!(hello, "z-0");
+    reader.unsubscribe([&a]);
+    reader.subscribe([a]);
+    let batch = reader.read(&log, ALL);
+    assert_eq!(batch.events.iter().map(|event| event.offset()).collect::<Vec<_>>(), [1, 4, 5, 6]);
+    assert_eq!(
+        batch.gap.map(|gap| (gap.from, gap.to.offset, gap.reason)),
+        Some(("z-0".to_owned(), 3, Reason::Evicted))
+    );
 }

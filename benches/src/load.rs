@@ -288,7 +288,12 @@ impl Client {
         let visit = |seen: Seen| {
             *delivered += 1;
             let due = &mut next[seen.publisher];
-            *wrong += u64::from(seen.number != *due);
+            if seen.number != *due {
+                *wrong += 1;
+                if *wrong <= 3 {
+                    eprintln!("subscriber {n} got number {} where {due} was due", seen.number);
+                }
+            }
             *due = seen.number + 1;
             if recording {
                 latencies.saturating_record(now.saturating_sub(seen.time) / 1000);
@@ -491,7 +496,18 @@ impl Client {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                self.wrong += owed(self);
+                let missing = owed(self);
+                let behind: Vec<usize> = (0..self.subs.len())
+                    .filter(|n| {
+                        self.publishers.iter().zip(&self.subs[*n].next).any(|(p, next)| p.sent > *next)
+                    })
+                    .collect();
+                eprintln!(
+                    "{missing} deliveries to {} subscribers did not come, the first of them number {:?}",
+                    behind.len(),
+                    behind.first()
+                );
+                self.wrong += missing;
                 return Ok(());
             }
             self.turn(Duration::from_millis(20))?;

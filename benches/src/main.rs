@@ -53,6 +53,8 @@ enum Scenario {
     Paced,
     /// Deliveries a second: 8 waiting publishers, one that pipelines, and a million offered
     Saturation,
+    /// Deliveries a second where one publisher pipelines: the gateway alone
+    Pipelined,
     /// Memory per idle connection
     Idle,
     /// Latency, 5,000 subscribers, 20 events a second
@@ -127,6 +129,9 @@ fn run(options: &Options, report: &mut Report) -> std::io::Result<()> {
             eprintln!("── {scenario:?}");
             run(&bench, report)?;
         }
+    }
+    if options.scenario == Scenario::Pipelined {
+        scenarios::pipelined(&bench, report)?;
     }
     if options.scenario == Scenario::Soak {
         scenarios::soak(&bench, report, Duration::from_secs_f64(options.minutes * 60.0))?;

@@ -222,6 +222,24 @@ pub(crate) fn idle(bench: &Bench, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
+/// Only Fanlight, pipelined.
+pub(crate) fn pipelined(bench: &Bench, report: &mut Report) -> io::Result<()> {
+    let all = [(Taken, Sse), (Taken, Websocket)];
+    let figures = bench.interleaved(&all, bench.scaled(1000), bench.load(Pace::Pipelined(200)))?;
+    for (target, kind) in all {
+        report.add(Row {
+            figure: "deliveries/s, one pipelines 200".to_owned(),
+            what: what(target, kind),
+            value: of(&figures, target, kind, Outcome::rate),
+            unit: "/s",
+            bar: String::new(),
+            met: None,
+            remark: remark(&figures, target, kind, false),
+        });
+    }
+    Ok(())
+}
+
 /// Latency with 5,000 subscribers × 20 events a second.
 pub(crate) fn latency(bench: &Bench, report: &mut Report) -> io::Result<()> {
     let all: Vec<(Target, Kind)> =

@@ -44,16 +44,25 @@ pub struct Span<'a> {
     /// Only events up to this offset.
     pub until: u64,
     /// Of the events up to a head only each topic's newest.
-    pub newest: Option<Newest>,
+    pub newest: Option<Newest<'a>>,
 }
 
 /// 'The N newest of each topic, then everything': how `last=N` is read without remembering a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Newest {
+#[derive(Clone, Copy, Debug)]
+pub struct Newest<'a> {
     /// How many of each topic.
     pub count: usize,
     /// The log's head when that was asked.
     pub head: u64,
+    /// Of which topics that was asked: of those that joined since, everything is wanted.
+    pub of: &'a Subscription,
+}
+
+impl<'a> Span<'a> {
+    /// What is wanted of a topic, if it is not everything.
+    fn newest_of(&self, topic: &Topic) -> Option<Newest<'a>> {
+        self.newest.filter(|newest| std::ptr::eq(newest.of, self.subscription) || newest.of.matches(topic))
+    }
 }
 
 /// How much is read at a time. At least one event is, whatever its size.
@@ -139,6 +148,11 @@ struct Chain {
 impl Log {
     /// An empty log.
     pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
+        Self::remembering(epoch, bounds, EVICTED_BYTES)
+    }
+
+    /// The same, with so much memory for the record of evictions.
+    pub(super) fn remembering(epoch: Epoch, bounds: Bounds, evicted_bytes: usize) -> Self {
         Self {
             epoch,
             bounds,
@@ -148,7 +162,7 @@ impl Log {
             holes: 0,
             chains: HashMap::new(),
             names: BTreeSet::new(),
-            evicted: Evicted::new(EVICTED_BYTES),
+            evicted: Evicted::new(evicted_bytes),
             last: Mark::default(),
         }
     }
@@ -243,6 +257,8 @@ impl Log {
         let mut unknown = Mark::default();
         let mut note = |mark: Mark, told: u64, into_unknown: bool| {
             if mark.is_loss(span.after, told) {
+                // What went last lies behind the span; whether something went before it is not known any more.
+                let into_unknown = into_unknown || mark.offset > span.until;
                 let mark_set = if into_unknown { &mut unknown } else { &mut known };
                 *mark_set = mark_set.join(mark);
             }
@@ -251,7 +267,7 @@ impl Log {
             let told = told.of_topic(topic);
             match (self.chains.get(topic), self.evicted.mark(topic)) {
                 (Some(chain), _) => {
-                    note(chain.loss(span.newest), told, false);
+                    note(chain.loss(span.newest_of(topic)), told, false);
                     note(chain.forgotten, told, true);
                 }
                 (None, Some(mark)) => note(mark, told, false),
@@ -259,8 +275,9 @@ impl Log {
             }
         }
         for pattern in span.subscription.patterns() {
-            self.names_matching(pattern)
-                .for_each(|topic| note(self.chains[topic].loss(span.newest), told.of_topic(topic), false));
+            self.names_matching(pattern).for_each(|topic| {
+                note(self.chains[topic].loss(span.newest_of(topic)), told.of_topic(topic), false);
+            });
             self.evicted.matching(pattern).for_each(|(topic, mark)| note(mark, told.of_topic(topic), false));
             note(self.evicted.watermark(), told.of_pattern(pattern), true);
         }
@@ -300,7 +317,9 @@ impl Log {
             }
             let Some(event) = event else { continue };
             let wanted = span.subscription.matches(event.topic())
-                && span.newest.is_none_or(|newest| self.chains[event.topic()].admits(*offset, newest));
+                && span
+                    .newest_of(event.topic())
+                    .is_none_or(|newest| self.chains[event.topic()].admits(*offset, newest));
             if wanted {
                 taken.push(event);
             }
@@ -386,10 +405,11 @@ impl Chain {
     /// Where a span begins in the chain.
     fn start(&self, span: Span<'_>) -> usize {
         let after = self.count_to(span.after);
-        span.newest.map_or(after, |newest| after.max(self.count_to(newest.head).saturating_sub(newest.count)))
+        let newest = self.events.front().and_then(|event| span.newest_of(event.topic()));
+        newest.map_or(after, |newest| after.max(self.count_to(newest.head).saturating_sub(newest.count)))
     }
 
-    fn admits(&self, offset: u64, newest: Newest) -> bool {
+    fn admits(&self, offset: u64, newest: Newest<'_>) -> bool {
         offset > newest.head || self.count_to(newest.head) - (self.count_to(offset) - 1) <= newest.count
     }
 
@@ -398,7 +418,7 @@ impl Chain {
     }
 
     /// What went of the topic, as far as a reader of its newest events wanted it.
-    fn loss(&self, newest: Option<Newest>) -> Mark {
+    fn loss(&self, newest: Option<Newest<'_>>) -> Mark {
         match newest {
             Some(newest)
                 if self.evicted.offset <= newest.head && self.count_to(newest.head) >= newest.count =>

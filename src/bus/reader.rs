@@ -108,11 +108,19 @@ pub struct Reader {
 #[derive(Debug)]
 struct Rare {
     until: u64,
-    newest: Option<Newest>,
+    newest: Option<Last>,
     /// A gap that is known from the start.
     gap: Option<Gap>,
     /// What it was subscribed to when it was told, if that has changed since.
     knows: Option<Arc<Subscription>>,
+}
+
+/// Of the events up to `head` the `count` newest of each topic of a subscription, and no others of it.
+#[derive(Debug)]
+struct Last {
+    count: usize,
+    head: u64,
+    of: Arc<Subscription>,
 }
 
 impl Default for Rare {
@@ -162,7 +170,8 @@ impl Reader {
             Position::Now => head.to_string(),
             Position::Earliest => reader.go_to_first(log).to_string(),
             Position::Last(count) => {
-                reader.rare().newest = Some(Newest { count, head: head.offset });
+                let of = reader.subscription.clone();
+                reader.rare().newest = Some(Last { count, head: head.offset, of });
                 reader.go_to_first(log).to_string()
             }
             Position::After(cursor) => {
@@ -231,7 +240,7 @@ impl Reader {
         if let Some(rare) = &mut self.rare {
             rare.gap = None;
             rare.knows = None;
-            rare.newest = rare.newest.filter(|newest| offset < newest.head);
+            rare.newest.take_if(|newest| offset >= newest.head);
             self.rare.take_if(|rare| rare.newest.is_none() && rare.until == u64::MAX);
         }
     }
@@ -277,8 +286,14 @@ impl Reader {
         // One that leaves and joins again before the next read was never away.
         self.remember();
         let subscription = Arc::make_mut(&mut self.subscription);
+        let rare = self.rare.get_or_insert_default();
         patterns.into_iter().for_each(|pattern| {
             subscription.remove(pattern);
+            // Unless its newest were all that was wanted: if it joins again, it joins at the reader's place.
+            if let Some(newest) = &mut rare.newest {
+                Arc::make_mut(&mut newest.of).remove(pattern);
+                rare.knows.as_mut().map(|knows| Arc::make_mut(knows).remove(pattern));
+            }
         });
     }
 
@@ -293,8 +308,17 @@ impl Reader {
     }
 
     fn span(&self) -> Span<'_> {
-        let (until, newest) = self.rare.as_ref().map_or((u64::MAX, None), |rare| (rare.until, rare.newest));
-        Span { subscription: &self.subscription, after: self.after, until, newest }
+        let mut span =
+            Span { subscription: &self.subscription, after: self.after, until: u64::MAX, newest: None };
+        if let Some(rare) = &self.rare {
+            span.until = rare.until;
+            span.newest = rare.newest.as_ref().map(|Last { count, head, of }| Newest {
+                count: *count,
+                head: *head,
+                of,
+            });
+        }
+        span
     }
 
     fn go_to_first(&mut self, log: &Log) -> Cursor {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     log::{Bounds, Budget, Log},
-    reader::{Batch, Position, Reader, Reason},
+    reader::{Batch, Gap, Position, Reader, Reason},
 };
 use crate::{
     event::{Cursor, Data, Draft, Epoch},
@@ -29,6 +29,8 @@ enum Step {
     Open {
         patterns: Vec<usize>,
         at: At,
+        /// So far behind its beginning, if anywhere.
+        until: Option<u64>,
     },
     /// What is read is taken up to the `taken`-th of its events, or all.
     Read {
@@ -43,6 +45,8 @@ enum Step {
     Unsubscribe {
         reader: usize,
         pattern: usize,
+        /// Whether it joins again at once.
+        back: bool,
     },
 }
 
@@ -70,12 +74,13 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..TOPICS.len(), 0..200_usize).prop_map(|(topic, size)| Step::Publish { topic, size }),
         1 => (0..40_u64).prop_map(Step::Wait),
-        2 => (prop::collection::vec(0..PATTERNS.len(), 1..4), at)
-            .prop_map(|(patterns, at)| Step::Open { patterns, at }),
+        2 => (prop::collection::vec(0..PATTERNS.len(), 1..4), at, prop::option::weighted(0.2, 0..40_u64))
+            .prop_map(|(patterns, at, until)| Step::Open { patterns, at, until }),
         5 => (0..8_usize, 1..12_usize, 0..14_usize)
             .prop_map(|(reader, events, taken)| Step::Read { reader, events, taken }),
         1 => (0..8_usize, 0..PATTERNS.len()).prop_map(|(reader, pattern)| Step::Subscribe { reader, pattern }),
-        1 => (0..8_usize, 0..PATTERNS.len()).prop_map(|(reader, pattern)| Step::Unsubscribe { reader, pattern }),
+        1 => (0..8_usize, 0..PATTERNS.len(), any::<bool>())
+            .prop_map(|(reader, pattern, back)| Step::Unsubscribe { reader, pattern, back }),
     ]
 }
 
@@ -90,13 +95,14 @@ struct Model {
 struct Known {
     reader: Reader,
     after: u64,
+    until: u64,
     presented: String,
     /// Evictions seen up to this step are no news,
     told: usize,
     /// as far as they are of what it was subscribed to when it was told.
     knew: Arc<Subscription>,
-    /// With `last`: what was wanted of what was held, and the head then.
-    newest: Option<(BTreeSet<u64>, u64)>,
+    /// With `last`: what was wanted of what was held, the head then, and what it was asked of.
+    newest: Option<(BTreeSet<u64>, u64, Subscription)>,
     /// A gap from the start: up to where, and why.
     gap: Option<(u64, Reason)>,
     began: bool,
@@ -123,21 +129,25 @@ impl Model {
         self.events.len() as u64
     }
 
-    /// What a reader is owed of what is held, and the last that it lost without having been told.
-    fn owed(&self, known: &Known) -> (Vec<u64>, Option<u64>) {
+    /// What a reader is owed of what is held, and what it lost without having been told: up to its end, and
+    /// behind it.
+    fn owed(&self, known: &Known) -> (Vec<u64>, Option<u64>, Option<u64>) {
         let wants = |offset: u64| {
             let (topic, _) = &self.events[offset as usize - 1];
-            let wanted =
-                known.newest.as_ref().is_none_or(|(held, head)| offset > *head || held.contains(&offset));
+            let wanted = known.newest.as_ref().is_none_or(|(held, head, of)| {
+                offset > *head || held.contains(&offset) || !of.matches(topic)
+            });
             known.reader.subscription().matches(topic) && offset > known.after && wanted
         };
-        let owed = self.held().map(|(offset, _)| offset).filter(|offset| wants(*offset)).collect();
+        let owed = self.held().map(|(offset, _)| offset).filter(|offset| wants(*offset));
+        let owed = owed.filter(|offset| *offset <= known.until).collect();
         let is_news = |offset: u64| {
             let (topic, gone) = &self.events[offset as usize - 1];
             gone.is_some_and(|step| step > known.told || !known.knew.matches(topic))
         };
         let lost = (1..=self.head()).filter(|offset| wants(*offset) && is_news(*offset));
-        (owed, lost.max())
+        let (within, behind): (Vec<u64>, Vec<u64>) = lost.partition(|offset| *offset <= known.until);
+        (owed, within.last().copied(), behind.last().copied())
     }
 }
 
@@ -147,7 +157,7 @@ fn read_all(log: &Log) -> Vec<u64> {
     reader.read(log, ALL).events.iter().map(|event| event.offset()).collect()
 }
 
-fn open(log: &Log, model: &Model, patterns: &[usize], at: &At) -> Option<Known> {
+fn open(log: &Log, model: &Model, patterns: &[usize], at: &At, until: Option<u64>) -> Option<Known> {
     let subscription: Arc<Subscription> =
         Arc::new(patterns.iter().map(|at| Pattern::parse(PATTERNS[*at]).unwrap()).collect());
     let head = model.head();
@@ -192,7 +202,7 @@ fn open(log: &Log, model: &Model, patterns: &[usize], at: &At) -> Option<Known> 
                 wanted.extend(&of_topic[of_topic.len().saturating_sub(*count)..]);
             }
             assert_eq!(after, wanted.first().map_or(head, |first| first - 1));
-            Some((wanted, head))
+            Some((wanted, head, (*subscription).clone()))
         }
         _ => None,
     };
@@ -203,30 +213,23 @@ fn open(log: &Log, model: &Model, patterns: &[usize], at: &At) -> Option<Known> 
     assert_eq!(hello, presented);
     assert_eq!(reader.cursor(), cursor(after));
 
-    Some(Known { reader, after, presented, told, knew: subscription, newest, gap, began: false })
+    let until = until.filter(|_| matches!(at, At::Earliest | At::After(_))).map(|behind| after + behind);
+    let reader = until.into_iter().fold(reader, Reader::until);
+    let until = until.unwrap_or(u64::MAX);
+    Some(Known { reader, after, until, presented, told, knew: subscription, newest, gap, began: false })
 }
 
-fn check(log: &Log, model: &Model, known: &mut Known, events: usize, taken: usize) {
-    let (owed, lost) = model.owed(known);
+/// `exact` unless the record of evictions is too small to tell what was lost.
+fn check(log: &Log, model: &Model, known: &mut Known, (events, taken): (usize, usize), exact: bool) {
+    let (owed, lost, behind) = model.owed(known);
     let batch: Batch = known.reader.peek(log, Budget { events, bytes: usize::MAX });
     let got: Vec<u64> = batch.events.iter().map(|event| event.offset()).collect();
     let fits = owed.len().min(events);
     assert_eq!(got, owed[..fits], "the exact suffix of what is held");
     assert_eq!(batch.more, owed.len() > fits);
-    assert_eq!(batch.cursor.offset, if batch.more { got[fits - 1] } else { model.head().max(known.after) });
-    match (&batch.gap, known.gap, lost) {
-        (Some(gap), Some((to, reason)), lost) => {
-            assert_eq!((&gap.from, gap.reason), (&known.presented, reason));
-            assert_eq!(gap.to.offset, lost.map_or(to, |lost| lost.max(to)));
-        }
-        (Some(gap), None, Some(lost)) => {
-            let reason = if known.began { Reason::Overrun } else { Reason::Evicted };
-            assert_eq!((gap.to.offset, gap.reason), (lost, reason));
-            assert_eq!(gap.from, Cursor { epoch: EPOCH, offset: known.after }.to_string());
-        }
-        (None, None, None) => {}
-        (gap, reason, lost) => panic!("{gap:?} where {reason:?} and {lost:?} were due"),
-    }
+    let end = model.head().min(known.until).max(known.after);
+    assert_eq!(batch.cursor.offset, if batch.more { got[fits - 1] } else { end });
+    check_gap(batch.gap.as_ref(), known, lost, exact && behind.is_none());
     // A second look tells the same: nothing was taken yet.
     let again = known.reader.peek(log, Budget { events, bytes: usize::MAX });
     assert_eq!((&again.gap, again.cursor, again.more), (&batch.gap, batch.cursor, batch.more));
@@ -238,7 +241,29 @@ fn check(log: &Log, model: &Model, known: &mut Known, events: usize, taken: usiz
     assert_eq!(known.reader.cursor().offset, offset);
     (known.after, known.told, known.gap, known.began) = (offset, model.step, None, true);
     known.knew = known.reader.subscription().clone();
-    known.newest = known.newest.take().filter(|(_, head)| offset < *head);
+    known.newest.take_if(|(_, head, _)| offset >= *head);
+}
+
+fn check_gap(gap: Option<&Gap>, known: &Known, lost: Option<u64>, exact: bool) {
+    let Some(gap) = gap else {
+        assert_eq!((known.gap, lost), (None, None), "a hole is never silent");
+        return;
+    };
+    assert!(gap.to.offset <= known.until);
+    if let Some((to, reason)) = known.gap {
+        assert_eq!((&gap.from, gap.reason), (&known.presented, reason));
+        let to = lost.map_or(to, |lost| lost.max(to));
+        assert!(if exact { gap.to.offset == to } else { gap.to.offset >= to }, "{gap:?} where {to} was due");
+        return;
+    }
+    assert_eq!(gap.from, Cursor { epoch: EPOCH, offset: known.after }.to_string());
+    if gap.reason == Reason::Unknown {
+        assert!(!exact, "{gap:?} where {lost:?} is known");
+        assert!(lost.is_none_or(|lost| gap.to.offset >= lost), "{gap:?} where {lost:?} was due");
+        return;
+    }
+    let reason = if known.began { Reason::Overrun } else { Reason::Evicted };
+    assert_eq!((Some(gap.to.offset), gap.reason), (lost, reason));
 }
 
 /// Readers that share a place and a subscription are told the same.
@@ -261,9 +286,14 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
         events in 1..8_usize,
         bytes in prop_oneof![Just(1 << 20), 1_000..8_000_u64],
+        record in prop_oneof![4 => Just(None), 1 => (0..700_usize).prop_map(Some)],
     ) {
         let bounds = Bounds { events, age: Duration::from_secs(30), bytes };
-        let mut log = Log::new(EPOCH, bounds);
+        let exact = record.is_none();
+        let mut log = match record {
+            None => Log::new(EPOCH, bounds),
+            Some(record) => Log::remembering(EPOCH, bounds, record),
+        };
         let mut model = Model::default();
         let mut readers: Vec<Known> = Vec::new();
         let mut now = Duration::ZERO;
@@ -280,21 +310,31 @@ proptest! {
                     now += Duration::from_secs(seconds);
                     log.expire(now);
                 }
-                Step::Open { patterns, at } => readers.extend(open(&log, &model, &patterns, &at)),
+                Step::Open { patterns, at, until } => {
+                    readers.extend(open(&log, &model, &patterns, &at, until));
+                }
                 Step::Read { reader, events, taken } => {
                     if let Some(known) = readers.get_mut(reader) {
-                        check(&log, &model, known, events, taken);
+                        check(&log, &model, known, (events, taken), exact);
                     }
                 }
+                // What was lost of a new topic is news, of the others not.
                 Step::Subscribe { reader, pattern } => {
-                    // Only where nothing is under way. What was lost of a new topic is news, of the others not.
-                    if let Some(known) = readers.get_mut(reader).filter(|known| known.newest.is_none()) {
+                    if let Some(known) = readers.get_mut(reader) {
                         known.reader.subscribe([Pattern::parse(PATTERNS[pattern]).unwrap()]);
                     }
                 }
-                Step::Unsubscribe { reader, pattern } => {
-                    if let Some(known) = readers.get_mut(reader).filter(|known| known.newest.is_none()) {
-                        known.reader.unsubscribe([&Pattern::parse(PATTERNS[pattern]).unwrap()]);
+                Step::Unsubscribe { reader, pattern, back } => {
+                    if let Some(known) = readers.get_mut(reader) {
+                        let pattern = Pattern::parse(PATTERNS[pattern]).unwrap();
+                        known.reader.unsubscribe([&pattern]);
+                        if let Some((_, _, of)) = &mut known.newest {
+                            of.remove(&pattern);
+                            Arc::make_mut(&mut known.knew).remove(&pattern);
+                        }
+                        if back {
+                            known.reader.subscribe([pattern]);
+                        }
                     }
                 }
             }
@@ -306,9 +346,32 @@ proptest! {
         check_places(&log, &readers);
         for known in &mut readers {
             while {
-                check(&log, &model, known, 5, usize::MAX);
-                known.after < model.head()
+                check(&log, &model, known, (5, usize::MAX), exact);
+                known.after < model.head().min(known.until)
             } {}
+            prop_assert!(known.reader.peek(&log, ALL).is_empty(), "who has everything is told nothing");
         }
     }
+}
+
+#[test]
+fn a_topic_that_leaves_and_joins_again_while_its_newest_come_is_told_what_went_of_it() {
+    let bounds = Bounds { events: 3, age: Duration::from_secs(30), bytes: 1 << 20 };
+    let mut log = Log::new(EPOCH, bounds);
+    for topic in ["b", "a", "a", "a", "a", "a"] {
+        let draft = Draft::new(Topic::parse(topic).unwrap(), None, "now", Data::Text(""));
+        log.append(draft, Duration::ZERO);
+    }
+    let [a, b] = ["a", "b"].map(|topic| Pattern::parse(topic).unwrap());
+    let both: Subscription = [a.clone(), b].into_iter().collect();
+    let (mut reader, hello) = Reader::open(&log, Arc::new(both), Position::Last(1)).unwrap();
+    assert_eq!(hello, "z-0");
+    reader.unsubscribe([&a]);
+    reader.subscribe([a]);
+    let batch = reader.read(&log, ALL);
+    assert_eq!(batch.events.iter().map(|event| event.offset()).collect::<Vec<_>>(), [1, 4, 5, 6]);
+    assert_eq!(
+        batch.gap.map(|gap| (gap.from, gap.to.offset, gap.reason)),
+        Some(("z-0".to_owned(), 3, Reason::Evicted))
+    );
 }

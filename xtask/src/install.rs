@@ -9,6 +9,11 @@ use std::{
 
 use crate::{run, tally::Report};
 
+const VENV: &str = "tests/.venv";
+const REQUIREMENTS: &str = "tests/requirements.txt";
+/// What was installed: a copy of the requirements as they were then.
+const INSTALLED: &str = "tests/.venv/requirements.txt";
+
 /// Installs only what is missing, so that a second run is quick and needs no network.
 pub(crate) fn missing(deadline: Instant) -> Report {
     println!("── install ──");
@@ -49,6 +54,14 @@ pub(crate) fn missing(deadline: Instant) -> Report {
         ]);
     }
 
+    if !python_packages_are_current() {
+        let venv = ["python3", "-m", "venv", VENV];
+        let pip = "tests/.venv/bin/pip";
+        commands.push(venv.to_vec());
+        commands.push(vec![pip, "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]);
+        commands.push(vec!["cp", REQUIREMENTS, INSTALLED]);
+    }
+
     let mut failed = 0;
     for words in commands {
         println!("{}", words.join(" "));
@@ -62,6 +75,7 @@ pub(crate) fn missing(deadline: Instant) -> Report {
 fn packages() -> Vec<&'static str> {
     let wanted = [
         (succeeds("curl", &["--version"]), "curl"),
+        (succeeds("python3", &["-c", "import venv, ensurepip"]), "python3-venv"),
         (Path::new("/usr/bin/chromium").exists(), "chromium"),
         (Path::new("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists(), "fonts-noto-cjk"),
     ];
@@ -81,6 +95,11 @@ fn node_modules_are_current() -> bool {
         (Ok(wanted), Ok(installed)) => installed >= wanted,
         _ => false,
     }
+}
+
+/// The requirements name exact versions.
+fn python_packages_are_current() -> bool {
+    matches!((fs::read(REQUIREMENTS), fs::read(INSTALLED)), (Ok(wanted), Ok(installed)) if wanted == installed)
 }
 
 fn succeeds(program: &str, words: &[&str]) -> bool {

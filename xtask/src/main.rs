@@ -1,5 +1,7 @@
 //! The project's chores. `cargo xtask test` is what a person runs before a commit, and what CI runs.
 
+mod about;
+mod conformance;
 mod install;
 mod run;
 mod steps;
@@ -26,10 +28,28 @@ one fails, and ends with `N passed, N failed`.
   --no-install   use what is there
   --only STEP    run this step alone (repeatable): ";
 
+const CONFORMANCE: &str = "
+
+cargo xtask conformance [--quick]
+
+Runs Autobahn's WebSocket cases against /v1/echo over both delivery paths (about four minutes), and writes
+docs/conformance.md.
+
+  --quick        leave out large messages, and write nothing
+";
+
 fn main() -> ExitCode {
     let mut words = env::args().skip(1);
-    if words.next().as_deref() != Some("test") {
-        return usage();
+    match words.next().as_deref() {
+        Some("test") => {}
+        Some("conformance") => {
+            enter_root();
+            let report =
+                conformance::test(words.next().as_deref() == Some("--quick"), Instant::now() + BOUND);
+            println!("\n{} passed, {} failed", report.passed, report.failed);
+            return if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        _ => return usage(),
     }
     let (mut install, mut only) = (true, Vec::new());
     while let Some(word) = words.next() {
@@ -42,9 +62,13 @@ fn main() -> ExitCode {
             _ => return usage(),
         }
     }
-    env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .expect("the project's root is there");
+    enter_root();
     test(install, &only)
+}
+
+fn enter_root() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    env::set_current_dir(root).expect("the project's root is there");
 }
 
 fn test(install: bool, only: &[&'static Step]) -> ExitCode {
@@ -71,6 +95,6 @@ fn test(install: bool, only: &[&'static Step]) -> ExitCode {
 
 fn usage() -> ExitCode {
     let names: Vec<_> = steps::ALL.iter().map(|step| step.name).collect();
-    eprintln!("{USAGE}{}", names.join(", "));
+    eprintln!("{USAGE}{}{CONFORMANCE}", names.join(", "));
     ExitCode::from(2)
 }

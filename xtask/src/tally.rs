@@ -10,6 +10,13 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
 }
 
+impl Report {
+    /// Whether something was checked, and nothing failed.
+    pub(crate) fn is_good(&self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>6.1} s  {:>4} passed", self.took.as_secs_f64(), self.passed)?;
@@ -28,6 +35,8 @@ pub(crate) enum Runner {
     Doctest,
     /// `ℹ pass 12`, `ℹ fail 0`
     Node,
+    /// `12 passed, 0 failed`
+    Own,
 }
 
 /// Passed and failed, from what a runner printed and how it ended.
@@ -44,6 +53,10 @@ pub(crate) fn count(runner: Runner, lines: &[String], success: bool) -> (u64, u6
         Runner::Doctest => lines
             .filter(|line| line.starts_with("test result:"))
             .fold((0, 0), |sum, line| add(sum, (before(&line, "passed"), before(&line, "failed")))),
+        Runner::Own => lines.fold((0, 0), |sum, line| match line.strip_suffix(" failed") {
+            Some(_) => add(sum, (before(&line, "passed"), before(&line, "failed"))),
+            None => sum,
+        }),
         Runner::Node => lines.fold((0, 0), |sum, line| {
             let after = |word| line.strip_prefix("ℹ ")?.strip_prefix(word)?.trim().parse().ok();
             let broken = after("fail").unwrap_or(0) + after("cancelled").unwrap_or(0);

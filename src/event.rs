@@ -130,6 +130,12 @@ impl Draft {
     pub fn topic(&self) -> &Topic {
         &self.topic
     }
+
+    /// The bytes of its document but for the id.
+    #[expect(clippy::len_without_is_empty, reason = "a document is never empty")]
+    pub fn len(&self) -> usize {
+        self.tail.len()
+    }
 }
 
 impl Data<'_> {

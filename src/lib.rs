@@ -4,7 +4,7 @@
 //! server                       listeners, a thread per core, the way down
 //! app                          routes and layers
 //! delivery   publish           moves bytes; the one way in
-//! transport  bus               what stands on the wire; the log
+//! transport  bus  metrics      what stands on the wire; the log; what is counted
 //! event  topic  wsframe  fields  error  config  page
 //! ```
 //!
@@ -31,6 +31,7 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod metrics;
 pub mod page;
 pub mod publish;
 pub mod server;

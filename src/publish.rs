@@ -11,6 +11,7 @@ use crate::{
     bus::{Bus, idempotency::Key},
     error::{Code, Problem},
     event::{Cursor, Data, Draft, OCTET_STREAM, base64, json},
+    metrics::Metrics,
     topic::Topic,
 };
 
@@ -25,12 +26,13 @@ pub struct Publisher {
     bus: Arc<Bus>,
     began: Instant,
     max_event: u64,
+    metrics: Arc<Metrics>,
 }
 
 impl Publisher {
     /// A publisher to a bus that begins now.
-    pub fn new(bus: Arc<Bus>, max_event: ByteSize) -> Self {
-        Self { bus, began: Instant::now(), max_event: max_event.as_u64() }
+    pub fn new(bus: Arc<Bus>, max_event: ByteSize, metrics: Arc<Metrics>) -> Self {
+        Self { bus, began: Instant::now(), max_event: max_event.as_u64(), metrics }
     }
 
     /// The time since the log began.
@@ -43,9 +45,15 @@ impl Publisher {
     /// # Errors
     /// [`Code::IdempotencyMismatch`] if the key was used for another content.
     pub fn publish(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Vec<Cursor>, Problem> {
-        self.bus.publish(drafts, key, self.now()).map_err(|mismatch| {
+        let (events, bytes) = (drafts.len() as u64, drafts.iter().map(|draft| draft.len() as u64).sum());
+        let published = self.bus.publish(drafts, key, self.now()).map_err(|mismatch| {
             Problem::new(Code::IdempotencyMismatch, mismatch.to_string()).at("Idempotency-Key")
-        })
+        })?;
+        if published.is_new {
+            self.metrics.events.inc_by(events);
+            self.metrics.event_bytes.inc_by(bytes);
+        }
+        Ok(published.cursors)
     }
 
     /// An event for one topic.

@@ -31,7 +31,6 @@ use crate::{
     config::Config,
     delivery::{
         connections::{Connections, Permit},
-        hub::Hub,
         taken::{Back, Taken},
     },
 };
@@ -72,7 +71,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), StartError> {
     let config = gateway.config().clone();
-    let connections = Arc::new(Connections::new(&config));
+    let connections = Arc::new(Connections::new(&config, gateway.metrics().clone()));
     let (phase, phases) = watch::channel(Phase::Serving);
     let separate = listeners.publish.is_some();
     let cores = start_cores(&gateway, &phases)?;
@@ -165,7 +164,7 @@ async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connecti
                 continue;
             }
         };
-        let Some(mut permit) = connections.admit(address.ip()) else { continue };
+        let Some(mut permit) = connections.admit(address) else { continue };
         let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed)) else {
             return;
         };
@@ -202,12 +201,13 @@ async fn core(
     mut inbox: mpsc::UnboundedReceiver<Arrival>,
     mut phases: watch::Receiver<Phase>,
 ) {
-    let hub = Hub::new(gateway.bus().clone());
+    let hub = gateway.hub();
     let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
     let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE)) {
         Ok(taken) => taken,
         Err(error) => return tracing::error!(%error, "a core could not start"),
     };
+    gateway.watch(hub.clone(), Some(door.clone()));
     spawn_local(taken.run());
     let running = hub.clone();
     spawn_local(async move { running.run().await });

@@ -25,6 +25,8 @@ impl IntoResponse for Problem {
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil() as u64));
         }
+        // For whoever counts.
+        response.extensions_mut().insert(self.code);
         response
     }
 }

@@ -58,6 +58,9 @@ pub(super) async fn passed<F: Future<Output = Response>>(
         Ok(()) => answer(request).await,
         Err(problem) => problem.into_response(),
     };
+    if let Some(code) = response.extensions().get() {
+        app.gateway.metrics().refused(*code);
+    }
     if crowded && response.status() != 101 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

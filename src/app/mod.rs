@@ -2,6 +2,7 @@
 
 mod answer;
 mod guard;
+mod observe;
 mod publish;
 mod request;
 mod subscribe;
@@ -39,12 +40,14 @@ use crate::{
     delivery::{hub::Hub, taken},
     error::{Code, Problem},
     event::{Cursor, Epoch},
+    metrics::Metrics,
     page,
     publish::{Content, Publisher},
     transport::{Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse},
 };
 
 pub use guard::Crowded;
+use observe::Watch;
 
 /// How often what is too old is evicted.
 const EXPIRE: Duration = Duration::from_secs(1);
@@ -59,7 +62,9 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     config: Config,
     bus: Arc<Bus>,
+    metrics: Arc<Metrics>,
     publisher: Publisher,
+    watch: Watch,
     phase: AtomicU8,
     publishing: AtomicUsize,
 }
@@ -104,11 +109,14 @@ impl Gateway {
             bytes: config.history_bytes.as_u64(),
         };
         let bus = Arc::new(Bus::new(Epoch(fastrand::u64(..)), bounds));
-        let publisher = Publisher::new(bus.clone(), config.max_event);
+        let metrics = Arc::new(Metrics::new(&bus));
+        let publisher = Publisher::new(bus.clone(), config.max_event, metrics.clone());
         Self(Arc::new(Shared {
             config,
             bus,
+            metrics,
             publisher,
+            watch: Watch::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             publishing: AtomicUsize::new(0),
         }))
@@ -129,11 +137,27 @@ impl Gateway {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn router(&self) -> Router {
-        let hub = Hub::new(self.0.bus.clone());
+        let hub = self.hub();
+        self.watch(hub.clone(), None);
         let running = hub.clone();
         tokio::spawn(async move { running.run().await });
         tokio::spawn(self.clone().expire_for_ever());
         self.routes(hub, Role::Both)
+    }
+
+    /// What the gateway counts of itself.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// A hub for one core.
+    pub(crate) fn hub(&self) -> Arc<Hub> {
+        Hub::new(self.0.bus.clone(), self.0.publisher.clone(), self.0.metrics.clone())
+    }
+
+    /// Has a core asked who is there.
+    pub(crate) fn watch(&self, hub: Arc<Hub>, door: Option<taken::Door>) {
+        self.0.watch.core(hub, door);
     }
 
     /// What the gateway was told.
@@ -156,7 +180,10 @@ impl Gateway {
             .route("/v1/cursor", get(answer::cursor))
             .route("/docs/errors", get(answer::errors));
         if role != Role::Subscribe {
-            routes = routes.route("/v1/publish", post(publish::serve));
+            routes = routes
+                .route("/v1/publish", post(publish::serve))
+                .route("/v1/stats", get(observe::stats))
+                .route("/metrics", get(observe::metrics));
         }
         if role != Role::Publish {
             routes = routes
@@ -183,6 +210,7 @@ impl Gateway {
         taken::Settings {
             bus: self.0.bus.clone(),
             publisher: self.0.publisher.clone(),
+            metrics: self.0.metrics.clone(),
             max_topics: config.max_topics,
             max_message: self.max_message(),
             retry: config.retry,
@@ -207,7 +235,9 @@ impl Gateway {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            self.0.bus.expire(self.0.publisher.now());
+            let now = self.0.publisher.now();
+            self.0.bus.expire(now);
+            self.0.watch.sample(now, &self.0.metrics);
         }
     }
 

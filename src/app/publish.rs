@@ -17,6 +17,7 @@ use crate::{
 
 /// `POST /v1/publish`: one event, or a batch of them.
 pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Response<Body>, Problem> {
+    let arrived = app.gateway.0.publisher.now();
     app.gateway.admit()?;
     let _counted = app.gateway.begin_publish();
     request::accepts(request.headers(), "application/json")?;
@@ -55,6 +56,7 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
         Key::new(topic.unwrap_or_default(), key, content)
     });
     let ids = publisher.publish(drafts, key)?;
+    app.gateway.metrics().publishing.observe(publisher.now().saturating_sub(arrived));
     let body = match (&format, &ids[..]) {
         (Format::Batch, ids) => {
             let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();

@@ -19,6 +19,7 @@ use crate::{
         takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait},
     },
     error::{Code, Problem},
+    metrics::Path,
     transport::{Hold, Transport, control::Control, query::Query},
 };
 
@@ -78,6 +79,10 @@ async fn open(
     let opened = app.gateway.bus().open(query.subscription, query.position);
     let (reader, hello) = opened.map_err(|ahead| self::ahead(&ahead))?;
     let mut reader = bounded(reader, query.until)?;
+    let path = if taken { Path::Taken } else { Path::Hosted };
+    if waits && transport.hold() == Hold::ForGood {
+        app.gateway.metrics().flows.of(transport.name(), path).resumes.inc();
+    }
     let kind = Kind::of(transport.name()).filter(|_| taken);
     let entry = |kind, reader, hello, wait| Entry {
         kind,
@@ -98,14 +103,14 @@ async fn open(
             Ok(leave(response, entry(kind, reader, hello, Some(wait))))
         }
         (Hold::ForGood, None) => {
-            let feed = Feed::new(app.hub.clone(), reader);
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport));
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
             let mut response = with_body(transport, Body::new(stream));
             response.extensions_mut().insert(Endless);
             Ok(response)
         }
         (Hold::UntilSomething, _) if waits => {
-            let mut feed = Feed::new(app.hub.clone(), reader);
+            let mut feed = Feed::new(app.hub.clone(), reader, Some(transport));
             let (batch, goes) = hosted::wait(&mut feed, budget, query.timeout).await;
             let mut response = polled(transport, &batch, false);
             if goes {
@@ -115,6 +120,7 @@ async fn open(
         }
         (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
+            app.gateway.metrics().delivered(transport.name(), Path::Hosted, &batch, 1);
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
             Ok(polled(transport, &batch, tell))
         }
@@ -185,7 +191,9 @@ fn refuse(transport: &dyn Transport, app: &App, problem: Problem) -> Response<Bo
     let after = problem.retry_after.unwrap_or_else(|| spread(app.gateway.config().retry));
     let mut body = format!("retry: {}\n", after.as_millis()).into_bytes();
     transport.control(&mut body, &Control::Error(None, &problem));
-    with_body(transport, body.into())
+    let mut response = with_body(transport, body.into());
+    response.extensions_mut().insert(problem.code);
+    response
 }
 
 /// What a client presents on its own account, if anything.

@@ -19,6 +19,7 @@ use crate::{
         takeover::{Entry, Leave, Leaving, MayLeave},
     },
     error::{Code, Problem},
+    metrics::Path,
     topic::Subscription,
     transport::{Transport, query::Query, websocket::Websocket},
     wsframe::{
@@ -56,7 +57,7 @@ pub(super) async fn echo(State(app): State<App>, request: Request) -> Response<B
         Ok(()) => {
             let nothing = app.gateway.bus().open(Subscription::default(), Position::Now);
             let (reader, _) = nothing.expect("now is never ahead");
-            Goes::Stays(Peer::Echo(Feed::new(app.hub.clone(), reader)), times)
+            Goes::Stays(Peer::Echo(Feed::new(app.hub.clone(), reader, None)), times)
         }
         Err(problem) => Goes::Stays(Peer::Refused(problem), times),
     };
@@ -76,10 +77,15 @@ fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem
     let query = Query::parse(&Websocket, parts, presented.as_ref().map(HeaderValue::as_bytes), config)?;
     app.gateway.admit()?;
     let fresh = query.subscription.is_empty();
+    let taken = plain && may_be_taken(request);
+    if matches!(query.position, Position::After(_) | Position::Presented(_)) {
+        let path = if taken { Path::Taken } else { Path::Hosted };
+        app.gateway.metrics().flows.of(Websocket.name(), path).resumes.inc();
+    }
     let opened = app.gateway.bus().open(query.subscription, query.position);
     let (reader, hello) = opened.map_err(|ahead| subscribe::ahead(&ahead))?;
     let publishes = app.role == Role::Both;
-    if plain && may_be_taken(request) {
+    if taken {
         return Ok(Goes::Taken(Entry {
             kind: Kind::Websocket,
             reader: Some(reader),
@@ -91,7 +97,7 @@ fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem
         }));
     }
     let subscriber = Subscriber {
-        feed: Feed::new(app.hub.clone(), reader),
+        feed: Feed::new(app.hub.clone(), reader, Some(&Websocket)),
         hello,
         publisher: publishes.then(|| app.gateway.0.publisher.clone()),
         max_topics: config.max_topics,
@@ -137,6 +143,9 @@ fn switch(app: &App, mut request: Request, goes: Goes, deflate: Option<(Params, 
         params
     });
     let messages = Messages { max: app.gateway.max_message(), deflate };
+    if let Goes::Stays(Peer::Refused(problem), _) = &goes {
+        response.extensions_mut().insert(problem.code);
+    }
     match goes {
         Goes::Taken(entry) => _ = response.extensions_mut().insert(Leaving::new(Leave::Taken(entry))),
         Goes::Stays(peer, times) if request.extensions().get::<MayLeave>().is_some() => {

@@ -187,6 +187,11 @@ impl Log {
         self.order.len() - self.holes
     }
 
+    /// How many topics have an event that is held.
+    pub fn topics(&self) -> usize {
+        self.names.len()
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -48,6 +48,30 @@ struct State {
     keys: Keys,
 }
 
+/// What came of a publish.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The places of the events.
+    pub cursors: Vec<Cursor>,
+    /// Whether they are new; else the key had been answered with them before.
+    pub is_new: bool,
+}
+
+/// How much a log holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// Events.
+    pub events: usize,
+    /// Topics that have one.
+    pub topics: usize,
+    /// Bytes of memory.
+    pub bytes: u64,
+    /// The offset of the newest event.
+    pub head: u64,
+    /// How many events went.
+    pub evictions: u64,
+}
+
 impl Bus {
     /// A bus with an empty log.
     pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
@@ -65,13 +89,13 @@ impl Bus {
         drafts: Vec<Draft>,
         key: Option<Key>,
         now: Duration,
-    ) -> Result<Vec<Cursor>, Mismatch> {
+    ) -> Result<Published, Mismatch> {
         let mut state = self.write();
         let cursors = |log: &Log, offsets: RangeInclusive<u64>| offsets.map(|at| log.cursor(at)).collect();
         if let Some(key) = &key
             && let Some(offsets) = state.keys.answer(key, now)?
         {
-            return Ok(cursors(&state.log, offsets));
+            return Ok(Published { cursors: cursors(&state.log, offsets), is_new: false });
         }
         let first = state.log.head() + 1;
         for draft in drafts {
@@ -85,7 +109,7 @@ impl Bus {
         self.version.fetch_add(1, Ordering::AcqRel);
         drop(state);
         self.ring();
-        Ok(cursors)
+        Ok(Published { cursors, is_new: true })
     }
 
     /// A number that is another one once the log has changed. What was read between two looks at the same
@@ -121,6 +145,18 @@ impl Bus {
     pub fn head(&self) -> Cursor {
         let state = self.read_state();
         state.log.cursor(state.log.head())
+    }
+
+    /// How much is held.
+    pub fn held(&self) -> Held {
+        let log = &self.read_state().log;
+        Held {
+            events: log.len(),
+            topics: log.topics(),
+            bytes: log.bytes(),
+            head: log.head(),
+            evictions: log.evictions(),
+        }
     }
 
     /// Evicts what has become too old.

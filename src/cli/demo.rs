@@ -22,13 +22,15 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(&self) -> ExitCode {
-        let config = Config { listen: vec![self.listen], ..Config::default() };
+        // Whoever looks at a terminal wants no line for each connection of a page.
+        let log_level = "info,fanlight::connection=warn".to_owned();
+        let config = Config { listen: vec![self.listen], log_level, ..Config::default() };
         if !self.listen.ip().to_canonical().is_loopback() {
             let why = "the demo is open to everyone who can reach it, so it listens on loopback only \
                        (127.0.0.1 or [::1]); `fanlight serve` is for other addresses";
             return fail(REFUSED, format_args!("--listen {}: {why}", self.listen));
         }
-        start_log(&config);
+        let _log = start_log(&config);
         match demo(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(FAILED, why),

@@ -11,6 +11,7 @@ use fanlight::{
     config::{Config, LogFormat},
     server,
 };
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use super::{FAILED, REFUSED, bind, fail, print, runtime, settings::Settings, signals::Signals};
@@ -38,7 +39,7 @@ impl Serve {
             Ok(config) => config,
             Err(error) => return fail(REFUSED, error),
         };
-        start_log(&config);
+        let _log = start_log(&config);
         match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(FAILED, why),
@@ -62,13 +63,16 @@ fn serve(config: Config) -> Result<(), String> {
     })
 }
 
-/// Sends the log to standard error as the configuration says.
-pub(crate) fn start_log(config: &Config) {
+/// Sends the log to standard error as the configuration says, from a thread of its own: whoever reads it slowly
+/// loses lines, and does not hold up a core. What is left is written when the guard goes.
+pub(crate) fn start_log(config: &Config) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
     // A filter that cannot be read was refused with the configuration.
     let filter = EnvFilter::try_new(&config.log_level).unwrap_or_default();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match config.log_format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    guard
 }

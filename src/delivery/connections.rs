@@ -1,17 +1,22 @@
-//! How many connections there are, in all and from one address.
+//! How many connections there are, in all and from one address, and what became of each.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::{config::Config, error::Code};
+use crate::{
+    config::Config,
+    error::Code,
+    metrics::{Metrics, Path},
+    transport,
+};
 
 /// Connections beyond the limit that are accepted all the same, so that they can be told why they are
 /// refused. What comes on top of those is closed without a word.
@@ -24,6 +29,8 @@ pub(crate) struct Connections {
     max: usize,
     max_per_address: usize,
     none: Notify,
+    metrics: Arc<Metrics>,
+    last: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -37,23 +44,57 @@ struct Counts {
 #[derive(Debug)]
 pub(crate) struct Permit {
     connections: Arc<Connections>,
-    address: IpAddr,
+    peer: SocketAddr,
     crowded: Option<Code>,
     load: Option<Arc<AtomicUsize>>,
+    pub(crate) figures: Figures,
+}
+
+/// What a connection came to, for the line that is logged at its end.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    number: u64,
+    began: Instant,
+    pub(crate) requests: u32,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// Events that it was sent once it was taken.
+    pub(crate) events: u64,
+    pub(crate) taken: bool,
+    /// Where among the transports its last request's is, if that was for one.
+    transport: Option<u8>,
+    pub(crate) end: End,
+    /// What its last request was called by the client, or by a proxy before us.
+    pub(crate) request_id: Option<Box<Box<str>>>,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    /// All was said, or the peer left.
+    #[default]
+    Closed,
+    /// The peer took nothing for too long.
+    Stalled,
+    /// The socket failed: a reset, mostly.
+    Failed,
 }
 
 impl Connections {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
         Self {
             counts: Mutex::default(),
             max: config.max_connections,
             max_per_address: config.max_connections_per_address,
             none: Notify::new(),
+            metrics,
+            last: AtomicU64::new(0),
         }
     }
 
     /// A place for a connection, if need be one that only serves to be refused.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+    pub(crate) fn admit(self: &Arc<Self>, peer: SocketAddr) -> Option<Permit> {
+        let address = peer.ip();
         let mut counts = self.counts();
         let from_address = counts.by_address.get(&address).copied().unwrap_or_default();
         let crowded = match counts.all - counts.crowded >= self.max {
@@ -62,13 +103,28 @@ impl Connections {
         };
         if crowded.is_some() {
             if counts.crowded >= REFUSALS {
+                self.metrics.dropped.inc();
                 return None;
             }
             counts.crowded += 1;
         }
         counts.all += 1;
         *counts.by_address.entry(address).or_default() += 1;
-        Some(Permit { connections: self.clone(), address, crowded, load: None })
+        self.metrics.accepted.inc();
+        self.metrics.connections.inc();
+        let figures = Figures {
+            number: self.last.fetch_add(1, Ordering::Relaxed) + 1,
+            began: Instant::now(),
+            requests: 0,
+            received: 0,
+            sent: 0,
+            events: 0,
+            taken: false,
+            transport: None,
+            end: End::default(),
+            request_id: None,
+        };
+        Some(Permit { connections: self.clone(), peer, crowded, load: None, figures })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -104,18 +160,54 @@ impl Permit {
     }
 }
 
+impl Figures {
+    /// Notes a request: the path that it asks for, and what it is called.
+    pub(crate) fn request(&mut self, path: &str, id: Option<&str>) {
+        self.requests = self.requests.saturating_add(1);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let transport = transport::ALL.iter().position(|known| known.name() == name);
+        self.transport = transport.map(|at| at as u8);
+        self.request_id = id.map(|id| Box::new(id.into()));
+    }
+
+    fn log(&self, peer: SocketAddr) {
+        let path = if self.taken { Path::Taken } else { Path::Hosted };
+        tracing::info!(
+            target: "fanlight::connection",
+            connection = self.number,
+            %peer,
+            transport = self.transport.map(|at| transport::ALL[usize::from(at)].name()),
+            path = path.as_str(),
+            requests = self.requests,
+            events = self.taken.then_some(self.events),
+            received = self.received,
+            sent = self.sent,
+            seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            end = match self.end {
+                End::Closed => "closed",
+                End::Stalled => "stalled",
+                End::Failed => "failed",
+            },
+            request_id = self.request_id.as_ref().map(|id| &***id),
+            "connection ended"
+        );
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
+        self.figures.log(self.peer);
+        self.connections.metrics.connections.dec();
         if let Some(load) = &self.load {
             load.fetch_sub(1, Ordering::Relaxed);
         }
         let mut counts = self.connections.counts();
         counts.all -= 1;
         counts.crowded -= usize::from(self.crowded.is_some());
-        if let Some(from_address) = counts.by_address.get_mut(&self.address) {
+        if let Some(from_address) = counts.by_address.get_mut(&self.peer.ip()) {
             *from_address -= 1;
             if *from_address == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_address.remove(&self.peer.ip());
             }
         }
         if counts.all == 0 {

@@ -229,8 +229,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             (Incoming::Binary(bytes), Peer::Echo(_)) => wsframe::binary(&mut self.output, &bytes),
             (Incoming::Text(text), Peer::Subscriber(subscriber)) => {
                 let text = std::str::from_utf8(&text).expect("a decoded text is UTF-8");
-                let rights =
-                    Rights { publisher: subscriber.publisher.as_ref(), max_topics: subscriber.max_topics };
+                let metrics = subscriber.feed.metrics();
+                let rights = Rights {
+                    publisher: subscriber.publisher.as_ref(),
+                    max_topics: subscriber.max_topics,
+                    metrics: &metrics,
+                };
                 session::operate(text, &mut subscriber.feed, rights, &mut subscriber.fresh, &mut self.output);
             }
             (Incoming::Binary(_), Peer::Subscriber(_)) => self.close(1003, "text_only"),

@@ -15,6 +15,7 @@ use crate::{
         reader::{Ahead, Batch, Position, Reader},
     },
     event::Cursor,
+    metrics::{Metrics, Path},
     topic::{Pattern, Subscription},
     transport::Transport,
 };
@@ -27,8 +28,12 @@ pub struct Feed {
     hub: Arc<Hub>,
     number: usize,
     reader: Reader,
+    /// What it is delivered over; an echo has none.
+    transport: Option<&'static dyn Transport>,
     /// The log's version when nothing was pending.
     quiet: Option<u64>,
+    /// Whether it has been sent everything that was there at some time.
+    caught_up: bool,
 }
 
 /// What a feed delivers.
@@ -42,11 +47,15 @@ pub enum Delivery {
 
 impl Feed {
     /// Enters a reader in a hub.
-    pub fn new(hub: Arc<Hub>, mut reader: Reader) -> Self {
+    pub fn new(hub: Arc<Hub>, mut reader: Reader, transport: Option<&'static dyn Transport>) -> Self {
         let shared = hub.share(reader.subscription());
         reader.share(shared);
-        let number = hub.enter(reader.subscription());
-        Self { hub, number, reader, quiet: None }
+        let number = hub.enter(reader.subscription().clone(), transport.map(Transport::name));
+        let feed = Self { hub, number, reader, transport, quiet: None, caught_up: false };
+        if let Some(transport) = transport {
+            feed.hub.metrics().flows.of(transport.name(), Path::Hosted).subscribers.inc();
+        }
+        feed
     }
 
     /// What is pending, or a wake-up when something is.
@@ -79,6 +88,7 @@ impl Feed {
         let bytes = match self.hub.piece(&self.reader, budget, transport) {
             Some(piece) => {
                 self.reader.advance(&piece.batch, piece.batch.cursor.offset);
+                self.count(&piece.batch);
                 piece.bytes.clone()
             }
             None => {
@@ -108,7 +118,30 @@ impl Feed {
 
     /// What is pending now, which may be nothing; the feed then stands at the log's head.
     pub fn read(&mut self, budget: Budget) -> Batch {
-        self.hub.bus().read(&mut self.reader, budget)
+        let batch = self.hub.bus().read(&mut self.reader, budget);
+        self.count(&batch);
+        batch
+    }
+
+    /// Counts what is about to be sent.
+    fn count(&mut self, batch: &Batch) {
+        let Some(transport) = self.transport else { return };
+        let metrics = self.hub.metrics();
+        if !batch.is_empty() {
+            metrics.delivered(transport.name(), Path::Hosted, batch, 1);
+        }
+        // What somebody who comes back has missed is no measure of how fast we are.
+        if let Some(first) = batch.events.first()
+            && self.caught_up
+        {
+            metrics.flows.lag(Path::Hosted).observe(self.hub.now().saturating_sub(first.published()));
+        }
+        self.caught_up = !batch.more;
+    }
+
+    /// Where it is counted.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        self.hub.metrics().clone()
     }
 
     /// What the feed listens to.
@@ -122,14 +155,15 @@ impl Feed {
     /// [`Ahead`] for a place that the log has not reached; the feed is then as it was.
     pub fn restart(&mut self, subscription: Subscription, position: Position) -> Result<(), Ahead> {
         // The new topics are entered before the log is read, and the old ones left after.
-        self.hub.change(self.number, self.reader.subscription(), &subscription);
-        match self.hub.bus().open(subscription.clone(), position) {
+        let subscription = Arc::new(subscription);
+        self.hub.change(self.number, subscription.clone());
+        match self.hub.bus().open(subscription, position) {
             Ok((reader, _)) => {
                 self.reader = reader;
                 Ok(())
             }
             Err(ahead) => {
-                self.hub.change(self.number, &subscription, self.reader.subscription());
+                self.hub.change(self.number, self.reader.subscription().clone());
                 Err(ahead)
             }
         }
@@ -151,14 +185,16 @@ impl Feed {
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Reader)) {
-        let before = self.reader.subscription().clone();
         change(&mut self.reader);
-        self.hub.change(self.number, &before, self.reader.subscription());
+        self.hub.change(self.number, self.reader.subscription().clone());
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.hub.leave(self.number, self.reader.subscription());
+        if let Some(transport) = self.transport {
+            self.hub.metrics().flows.of(transport.name(), Path::Hosted).subscribers.dec();
+        }
+        self.hub.leave(self.number);
     }
 }

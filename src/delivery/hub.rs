@@ -7,12 +7,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use super::census::{self, Census, Listeners};
 use crate::{
     bus::{
         Bus,
@@ -20,6 +22,8 @@ use crate::{
         log::Budget,
         reader::{Batch, Place, Reader},
     },
+    metrics::Metrics,
+    publish::Publisher,
     topic::{Subscription, Topic},
     transport::Transport,
 };
@@ -35,6 +39,8 @@ const TOPICS: usize = 1024;
 #[derive(Debug)]
 pub struct Hub {
     bus: Arc<Bus>,
+    publisher: Publisher,
+    metrics: Arc<Metrics>,
     bell: Arc<Notify>,
     feeds: Mutex<Feeds>,
     shared: Mutex<Shared>,
@@ -63,16 +69,26 @@ pub(super) struct Piece {
 #[derive(Debug, Default)]
 struct Feeds {
     interest: Interest<usize>,
-    wakers: Slab<Option<Waker>>,
-    subscribers: usize,
+    seats: Slab<Seat>,
+}
+
+/// A feed as its hub knows it.
+#[derive(Debug)]
+struct Seat {
+    waker: Option<Waker>,
+    subscription: Arc<Subscription>,
+    /// Where its transport stands among them; an echo has none.
+    transport: Option<usize>,
 }
 
 impl Hub {
     /// A hub without feeds. Somebody has to [`run`](Self::run) it.
-    pub fn new(bus: Arc<Bus>) -> Arc<Self> {
+    pub fn new(bus: Arc<Bus>, publisher: Publisher, metrics: Arc<Metrics>) -> Arc<Self> {
         let bell = bus.bell();
         Arc::new(Self {
             bus,
+            publisher,
+            metrics,
             bell,
             feeds: Mutex::default(),
             shared: Mutex::default(),
@@ -83,6 +99,16 @@ impl Hub {
     /// The bus that the hub listens to.
     pub fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// Where its feeds are counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The time since the log began.
+    pub(super) fn now(&self) -> Duration {
+        self.publisher.now()
     }
 
     /// Wakes the feeds that each publish concerns, for ever.
@@ -120,7 +146,20 @@ impl Hub {
 
     /// How many feeds there are.
     pub fn len(&self) -> usize {
-        self.feeds().subscribers
+        self.feeds().seats.len()
+    }
+
+    /// Who listens to what.
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        for (_, seat) in &self.feeds().seats {
+            if let Some(at) = seat.transport {
+                let mut listeners = Listeners::default();
+                listeners[at] = 1;
+                census.count(&seat.subscription, listeners);
+            }
+        }
+        census
     }
 
     /// Whether there is no feed.
@@ -129,11 +168,12 @@ impl Hub {
     }
 
     /// Enters a feed, under a number that is its own until it leaves.
-    pub(super) fn enter(&self, subscription: &Subscription) -> usize {
-        let mut feeds = self.feeds();
-        let number = feeds.wakers.insert(None);
-        feeds.interest.insert(subscription, number);
-        feeds.subscribers += 1;
+    pub(super) fn enter(&self, subscription: Arc<Subscription>, transport: Option<&str>) -> usize {
+        let feeds = &mut *self.feeds();
+        let seat = feeds.seats.vacant_entry();
+        let number = seat.key();
+        feeds.interest.insert(&subscription, number);
+        seat.insert(Seat { waker: None, subscription, transport: transport.map(census::index) });
         number
     }
 
@@ -185,39 +225,40 @@ impl Hub {
 
     /// Has a feed woken at the next publish that concerns it.
     pub(super) fn arm(&self, number: usize, waker: &Waker) {
-        match &mut self.feeds().wakers[number] {
+        match &mut self.feeds().seats[number].waker {
             Some(armed) => armed.clone_from(waker),
             unarmed => *unarmed = Some(waker.clone()),
         }
     }
 
     /// Changes what a feed listens to.
-    pub(super) fn change(&self, number: usize, from: &Subscription, to: &Subscription) {
-        let mut feeds = self.feeds();
-        feeds.interest.remove(from, number);
-        feeds.interest.insert(to, number);
+    pub(super) fn change(&self, number: usize, to: Arc<Subscription>) {
+        let feeds = &mut *self.feeds();
+        let seat = &mut feeds.seats[number];
+        feeds.interest.remove(&seat.subscription, number);
+        feeds.interest.insert(&to, number);
+        seat.subscription = to;
     }
 
     /// Takes a feed out.
-    pub(super) fn leave(&self, number: usize, subscription: &Subscription) {
+    pub(super) fn leave(&self, number: usize) {
         let mut feeds = self.feeds();
-        feeds.interest.remove(subscription, number);
-        feeds.wakers.remove(number);
-        feeds.subscribers -= 1;
+        let seat = feeds.seats.remove(number);
+        feeds.interest.remove(&seat.subscription, number);
     }
 
     fn concerned(&self, topics: &[Topic]) -> Vec<Waker> {
         let feeds = &mut *self.feeds();
         let mut wakers = Vec::new();
         for topic in topics {
-            feeds.interest.matching(topic, &mut |number| wakers.extend(feeds.wakers[number].take()));
+            feeds.interest.matching(topic, &mut |number| wakers.extend(feeds.seats[number].waker.take()));
         }
         wakers
     }
 
     async fn wake_all(&self) {
         let wakers: Vec<Waker> =
-            self.feeds().wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();
+            self.feeds().seats.iter_mut().filter_map(|(_, seat)| seat.waker.take()).collect();
         self.wake(wakers).await;
     }
 

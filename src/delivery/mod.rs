@@ -7,8 +7,10 @@
 //! - *taken*: the socket leaves hyper once its request is read ([`takeover`]), and is then a small record among
 //!   those of its core ([`taken`]).
 //!
-//! `session` carries out what a WebSocket client asks for, on both; [`connections`] counts who is there.
+//! `session` carries out what a WebSocket client asks for, on both; [`connections`] counts who is there, and [`census`] who
+//! listens to what.
 
+pub mod census;
 mod compression;
 pub mod connections;
 pub mod duplex;

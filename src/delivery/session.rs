@@ -10,6 +10,7 @@ use crate::{
     },
     error::{Code, Problem},
     event::Cursor,
+    metrics::Metrics,
     publish::{Content, Publisher, checked_key},
     topic::{Pattern, Subscription},
     transport::{
@@ -66,6 +67,8 @@ pub(super) struct Rights<'a> {
     pub(super) publisher: Option<&'a Publisher>,
     /// The most topics it may have.
     pub(super) max_topics: usize,
+    /// Where it is counted what was refused.
+    pub(super) metrics: &'a Metrics,
 }
 
 /// Carries out the operation in a text message, and answers it. `fresh` says whether the connection's first
@@ -80,7 +83,10 @@ pub(super) fn operate(
     let (reference, op) = op::parse(text);
     match op.and_then(|op| carry_out(op, seat, rights, fresh)) {
         Ok(done) => Websocket.control(out, &Control::Ack(reference, done)),
-        Err(problem) => refuse(out, reference, &problem),
+        Err(problem) => {
+            rights.metrics.refused(problem.code);
+            refuse(out, reference, &problem);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::BytesMut;
-use http::{Method, Version, response::Parts};
+use http::{HeaderName, HeaderValue, Method, Version, response::Parts};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -39,6 +39,14 @@ pub(super) struct Desk {
     pub(super) phases: watch::Receiver<Phase>,
 }
 
+/// What a client or a proxy calls its request; the answer repeats it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whether a request may be called so.
+fn is_id(id: &HeaderValue) -> bool {
+    (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
 /// The answer that a connection leaves hyper with, and how often hyper had written everything when it came.
 type Exit = Rc<RefCell<Option<(Parts, Leave, usize)>>>;
 
@@ -46,12 +54,13 @@ type Exit = Rc<RefCell<Option<(Parts, Leave, usize)>>>;
 pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit, role: Role, read: Vec<u8>) {
     let config = desk.gateway.config();
     let crowded = permit.crowded();
-    let socket = match Socket::new(stream, permit, read, config) {
+    let socket = match Socket::new(stream, permit, read, &desk.gateway) {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
     };
     let heads = socket.heads();
     let watch = socket.watch();
+    let permit = socket.permit();
     let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
     let (answers, may_take, leaving) =
@@ -66,11 +75,19 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             request.extensions_mut().insert(MayLeave { taken });
         }
         let answering = service_heads.begin();
+        let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
+        if let Some(permit) = permit.upgrade() {
+            let id = request_id.as_ref().and_then(|id| id.to_str().ok());
+            permit.borrow_mut().figures.request(request.uri().path(), id);
+        }
         let answers = answers.clone();
         let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
             let mut response = answers.answer(request.map(Body::new)).await;
+            if let Some(id) = request_id {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
             endless.set(response.extensions().get::<Endless>().is_some());
             drop(answering);
             match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {

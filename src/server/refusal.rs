@@ -7,7 +7,7 @@ use crate::error::{Code, Problem};
 
 /// The answer to a request that could not be read, if `written`, the last that hyper writes, ends with one of
 /// its own; and where that begins.
-pub(super) fn instead_of(written: &[u8]) -> Option<(usize, Vec<u8>)> {
+pub(super) fn instead_of(written: &[u8]) -> Option<(usize, Code, Vec<u8>)> {
     // Every answer of ours has fields that hyper's do not have, and no event has an empty line in it.
     let head = written.strip_suffix(b"\r\n\r\n")?;
     let tail = &head[head.len().saturating_sub(200)..];
@@ -18,7 +18,10 @@ pub(super) fn instead_of(written: &[u8]) -> Option<(usize, Vec<u8>)> {
         line == b"content-length: 0" || line == b"connection: close" || line.starts_with(b"date: ")
     };
     let is_own = (400..500).contains(&status) && lines.all(known);
-    is_own.then(|| (written.len() - 4 - tail.len() + at, answer(&problem(status))))
+    is_own.then(|| {
+        let problem = problem(status);
+        (written.len() - 4 - tail.len() + at, problem.code, answer(&problem))
+    })
 }
 
 /// The answer to a request whose head did not come in time.
@@ -59,7 +62,7 @@ mod tests {
     fn only_what_hyper_says_by_itself_is_replaced() {
         let own = "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ndate: now\r\n\r\n";
         let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        let (at, answer) = instead_of(format!("{before}{own}").as_bytes()).unwrap();
+        let (at, _, answer) = instead_of(format!("{before}{own}").as_bytes()).unwrap();
         assert_eq!(at, before.len());
         assert!(answer.starts_with(
             b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"

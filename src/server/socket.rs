@@ -7,7 +7,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,8 +24,13 @@ use tokio::{
 
 use super::refusal;
 use crate::{
-    config::Config,
-    delivery::{connections::Permit, taken::MAX_REQUEST},
+    app::Gateway,
+    delivery::{
+        connections::{End, Permit},
+        taken::MAX_REQUEST,
+    },
+    error::Code,
+    metrics::{Metrics, Path},
 };
 
 /// Up to so many bytes it is cheaper to copy pieces together than to have the kernel do it.
@@ -39,7 +44,8 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Rc<RefCell<TcpStream>>,
-    permit: Permit,
+    permit: Rc<RefCell<Permit>>,
+    metrics: Arc<Metrics>,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
     /// The bytes of the last request and what follows, while requests follow; a request that is too
@@ -55,7 +61,7 @@ pub(super) struct Socket {
     /// What is written instead of hyper's own refusal, and how much of it was.
     refusal: Option<(Vec<u8>, usize)>,
     /// Runs while the peer takes nothing.
-    stall_due: Option<Pin<Box<Sleep>>>,
+    stall_due: Option<(Pin<Box<Sleep>>, Stalled)>,
     write_stall: Duration,
 }
 
@@ -83,6 +89,23 @@ impl Watch {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// A socket that takes nothing, counted.
+#[derive(Debug)]
+struct Stalled(Arc<Metrics>);
+
+impl Stalled {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.stalled.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.0.stalled.dec();
     }
 }
 
@@ -115,15 +138,17 @@ impl Socket {
         stream: std::net::TcpStream,
         permit: Permit,
         read: Vec<u8>,
-        config: &Config,
+        gateway: &Gateway,
     ) -> io::Result<Self> {
+        let config = gateway.config();
         let stream = TcpStream::from_std(stream)?;
         stream.set_nodelay(true)?;
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
         Ok(Self {
             stream: Rc::new(RefCell::new(stream)),
-            permit,
+            permit: Rc::new(RefCell::new(permit)),
+            metrics: gateway.metrics().clone(),
             read: read.into(),
             request: Some(Vec::new()),
             requests_kept: 0,
@@ -140,6 +165,11 @@ impl Socket {
     /// Where the service notes its requests.
     pub(super) fn heads(&self) -> Heads {
         self.heads.clone()
+    }
+
+    /// Where the service notes what the connection comes to.
+    pub(super) fn permit(&self) -> Weak<RefCell<Permit>> {
+        Rc::downgrade(&self.permit)
     }
 
     /// What notices that the peer is gone.
@@ -166,7 +196,8 @@ impl Socket {
             Some(request)
         });
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
-        Ok((stream.into_inner().into_std()?, self.permit, request))
+        let permit = Rc::into_inner(self.permit).ok_or(io::ErrorKind::ResourceBusy)?;
+        Ok((stream.into_inner().into_std()?, permit.into_inner(), request))
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -201,6 +232,7 @@ impl Socket {
                 // A client that began a request is told, as far as it takes that.
                 if self.request.as_ref().is_none_or(|request| !request.is_empty()) {
                     _ = self.stream.borrow().try_write(&refusal::too_slow());
+                    self.metrics.refused(Code::RequestTimeout);
                 }
                 Err(io::ErrorKind::TimedOut.into())
             }
@@ -213,8 +245,11 @@ impl Socket {
     fn poll_refusal(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.refusal.is_none() {
             match refusal::instead_of(buf) {
-                Some((0, answer)) => self.refusal = Some((answer, 0)),
-                Some((before, _)) => return self.poll_send(cx, &buf[..before]),
+                Some((0, code, answer)) => {
+                    self.refusal = Some((answer, 0));
+                    self.metrics.refused(code);
+                }
+                Some((before, ..)) => return self.poll_send(cx, &buf[..before]),
                 None => return self.poll_send(cx, buf),
             }
         }
@@ -230,7 +265,20 @@ impl Socket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes)
+        self.sent(Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes))
+    }
+
+    /// Counts what the kernel took.
+    fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(count)) => {
+                self.permit.borrow_mut().figures.sent += *count as u64;
+                self.metrics.flows.sent(Path::Hosted).inc_by(*count as u64);
+            }
+            Poll::Ready(Err(_)) => self.permit.borrow_mut().figures.end = End::Failed,
+            Poll::Pending => {}
+        }
+        written
     }
 
     /// Fails once the peer has taken nothing for too long.
@@ -239,8 +287,15 @@ impl Socket {
             self.stall_due = None;
             return written;
         }
-        let due = self.stall_due.get_or_insert_with(|| Box::pin(sleep(self.write_stall)));
-        due.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let (due, _) = self
+            .stall_due
+            .get_or_insert_with(|| (Box::pin(sleep(self.write_stall)), Stalled::new(&self.metrics)));
+        std::task::ready!(due.as_mut().poll(cx));
+        if self.permit.borrow().figures.end != End::Stalled {
+            self.permit.borrow_mut().figures.end = End::Stalled;
+            self.metrics.cut.inc();
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -261,6 +316,9 @@ impl AsyncRead for Socket {
         };
         let got_bytes = buf.filled().len() > before;
         if got_bytes {
+            let count = (buf.filled().len() - before) as u64;
+            self.permit.borrow_mut().figures.received += count;
+            self.metrics.flows.received(Path::Hosted).inc_by(count);
             self.keep(&buf.filled()[before..]);
         }
         self.poll_head(cx, got_bytes)?;
@@ -288,7 +346,10 @@ impl AsyncWrite for Socket {
                     bufs.iter().for_each(|buf| whole.extend_from_slice(buf));
                     self.poll_send(cx, whole)
                 }),
-                _ => Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, bufs),
+                _ => {
+                    let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, bufs);
+                    self.sent(written)
+                }
             },
         };
         self.stalled(cx, written)

@@ -14,6 +14,7 @@
 //! - `wire_publish`: what a publisher sends and is answered; what was refused leaves nothing behind
 //! - `wire_errors`: each refusal, its status and its problem document
 //! - `wire_http`: the protocol beneath, at its edges
+//! - `observe`: metrics, statistics and the log, against what was done
 //! - `serve`: the command as a process
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
@@ -24,6 +25,7 @@ mod frames;
 mod harness;
 mod http;
 mod kernel;
+mod observe;
 mod paths;
 mod process;
 mod subscriber;

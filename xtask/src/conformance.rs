@@ -39,6 +39,7 @@ type Cases = BTreeMap<String, Case>;
 /// Runs the quick cases in a debug build, or all of them in a release build, which writes the report.
 pub(crate) fn test(quick: bool, deadline: Instant) -> Report {
     let start = Instant::now();
+    let commit = about::commit();
     let mut reports = Vec::new();
     let (mut passed, mut failed) = (0, 0);
     for (path, flags) in PATHS {
@@ -58,7 +59,7 @@ pub(crate) fn test(quick: bool, deadline: Instant) -> Report {
         }
     }
     if !quick && failed == 0 {
-        fs::write(REPORT, render(&reports)).expect("docs/ can be written");
+        fs::write(REPORT, render(&reports, &commit)).expect("docs/ can be written");
         println!("wrote {REPORT}");
     }
     Report { passed, failed, took: start.elapsed() }
@@ -137,15 +138,14 @@ impl Drop for Gateway {
     }
 }
 
-fn render(reports: &[(&str, Cases)]) -> String {
+fn render(reports: &[(&str, Cases)], commit: &str) -> String {
     let mut text = format!(
         "# WebSocket conformance\n\n\
         `/v1/echo` runs on the codec and the paths that subscribers get. Autobahn's cases, driven by kosoku, \
         over the taken\npath and over the hosted one. Connections that negotiated compression (groups 12 and \
         13) are hosted on both.\n\n\
-        Written by `cargo xtask conformance`; commit `{}`, {}, {}.\n\n\
+        Written by `cargo xtask conformance`; commit `{commit}`, {}, {}.\n\n\
         | group | what | cases |",
-        about::commit(),
         about::machine(),
         about::version(RUNNER.replace("kosoku", "pip").as_str(), &["show", "kosoku"], "kosoku "),
     );

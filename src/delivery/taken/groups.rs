@@ -67,6 +67,11 @@ impl Groups {
         group.members.get(seat as usize).copied()
     }
 
+    /// What is listened to, and by which connections.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Subscription, &[u32])> {
+        self.groups.iter().map(|(_, group)| (&*group.subscription, &*group.members))
+    }
+
     /// Visits who listens to a topic; a connection once for each of its patterns that matches.
     pub(super) fn matching(&self, topic: &Topic, mut visit: impl FnMut(u32)) {
         self.interest.matching(topic, &mut |number| {

@@ -21,7 +21,10 @@ use crate::{
         Bus,
         reader::{Ahead, Position},
     },
-    delivery::session::{self, Rights, Seat},
+    delivery::{
+        connections::End,
+        session::{self, Rights, Seat},
+    },
     event::Cursor,
     topic::{Pattern, Subscription},
     wsframe::{self, Decoder, Incoming, Violation},
@@ -61,7 +64,7 @@ impl Taken {
             }
         }
         if self.records.contains(key as usize) {
-            self.remove(key);
+            self.remove(key, End::Closed);
         }
     }
 
@@ -71,7 +74,7 @@ impl Taken {
             match self.receive(key) {
                 Heard::Bytes(_) => {}
                 Heard::Nothing => return,
-                Heard::Gone => return self.remove(key),
+                Heard::Gone => return self.remove(key, End::Closed),
             }
         }
         self.unread.push_back(key);
@@ -84,7 +87,7 @@ impl Taken {
         let count = match self.receive(key) {
             Heard::Bytes(count) => count,
             Heard::Nothing => 0,
-            Heard::Gone => return self.remove(key),
+            Heard::Gone => return self.remove(key, End::Closed),
         };
         let read = &self.scratch[..count];
         let request: &[u8] = match &mut early {
@@ -106,6 +109,8 @@ impl Taken {
                 let timeout = ticks(question.timeout);
                 record.reader = reader;
                 record.state = State::Waiting;
+                record.caught_up = false;
+                record.permit.figures.requests += 1;
                 self.due_in(key, timeout);
                 self.list(key);
             }
@@ -175,7 +180,7 @@ impl Taken {
             }
             let Some(record) = self.records.get(key as usize) else { return };
             match record.state {
-                _ if gone => return self.remove(key),
+                _ if gone => return self.remove(key, End::Closed),
                 State::Ending if record.blocked => return,
                 State::Ending => return self.finish(key),
                 _ if whole => return,
@@ -230,6 +235,7 @@ impl Taken {
                 let rights = Rights {
                     publisher: record.publishes.then_some(&self.settings.publisher),
                     max_topics: self.settings.max_topics,
+                    metrics: &self.settings.metrics,
                 };
                 let mut chair = Chair {
                     key,
@@ -249,6 +255,8 @@ impl Taken {
         match recv(&record.socket, &mut *self.scratch, RecvFlags::DONTWAIT) {
             Ok((_, 0)) => Heard::Gone,
             Ok((_, count)) => {
+                self.received += count as u64;
+                record.permit.figures.received += count as u64;
                 // A full buffer may have left something behind.
                 record.unread = count == self.scratch.len();
                 Heard::Bytes(count)

@@ -33,7 +33,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use slab::Slab;
 use tokio::{
     io::{Interest, unix::AsyncFd},
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::yield_now,
     time::{Interval, MissedTickBehavior, interval},
 };
@@ -49,11 +49,13 @@ use self::{
     record::{NEVER, Record, State},
 };
 use super::{
-    connections::Permit,
+    census::{self, Census, Listeners},
+    connections::{End, Permit},
     takeover::{self, Entry},
 };
 use crate::{
     bus::{Bus, reader::Position},
+    metrics::{Metrics, Path},
     publish::Publisher,
     topic::Subscription,
     transport::Transport as _,
@@ -78,6 +80,7 @@ const READ: usize = 16 << 10;
 pub(crate) struct Settings {
     pub(crate) bus: Arc<Bus>,
     pub(crate) publisher: Publisher,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) max_topics: usize,
     pub(crate) max_message: usize,
     pub(crate) retry: Duration,
@@ -119,6 +122,7 @@ pub(crate) struct Taken {
     bell: Arc<Notify>,
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     backs: mpsc::UnboundedSender<Back>,
+    census: mpsc::UnboundedReceiver<oneshot::Sender<Census>>,
     drain: Arc<Notify>,
     tick: Interval,
 
@@ -137,12 +141,16 @@ pub(crate) struct Taken {
     pieces: Pieces,
     scratch: Box<[u8]>,
     draining: bool,
+    /// Bytes that came in and went out in this turn.
+    received: u64,
+    sent: u64,
 }
 
 /// The way to the taken connections of a core.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     arrivals: mpsc::UnboundedSender<Arrival>,
+    census: mpsc::UnboundedSender<oneshot::Sender<Census>>,
     drain: Arc<Notify>,
 }
 
@@ -150,6 +158,13 @@ impl Door {
     /// Lets a connection in.
     pub(crate) fn enter(&self, arrival: Arrival) {
         _ = self.arrivals.send(arrival);
+    }
+
+    /// Who listens to what; nobody, where the core has ended.
+    pub(crate) async fn census(&self) -> Census {
+        let (sender, census) = oneshot::channel();
+        _ = self.census.send(sender);
+        census.await.unwrap_or_default()
     }
 
     /// Tells everyone inside that the gateway goes.
@@ -172,6 +187,7 @@ impl Taken {
         let epoll = AsyncFd::with_interest(epoll, Interest::READABLE)?;
         let (door, arrivals) = mpsc::unbounded_channel();
         let (backs, back) = mpsc::unbounded_channel();
+        let (ask, census) = mpsc::unbounded_channel();
         let drain = Arc::new(Notify::new());
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -183,6 +199,7 @@ impl Taken {
             events: Vec::with_capacity(EVENTS),
             arrivals,
             backs,
+            census,
             drain: drain.clone(),
             tick,
             records: Slab::new(),
@@ -195,8 +212,10 @@ impl Taken {
             pieces: Pieces::default(),
             scratch: vec![0; READ].into(),
             draining: false,
+            received: 0,
+            sent: 0,
         };
-        Ok((taken, Door { arrivals: door, drain }, back))
+        Ok((taken, Door { arrivals: door, census: ask, drain }, back))
     }
 
     /// Serves them for as long as the core runs.
@@ -216,6 +235,7 @@ impl Taken {
                     // Whoever else publishes in this turn goes out with it.
                     () = self.bell.notified() => { yield_now().await; self.list_concerned(); }
                     _ = self.epoll.readable() => {}
+                    Some(asked) = self.census.recv() => { _ = asked.send(self.take_census()); }
                     _ = self.tick.tick(), if occupied => ticked = true,
                 }
             } else {
@@ -227,6 +247,9 @@ impl Taken {
                     self.list_concerned();
                 }
                 ticked = self.tick.tick().now_or_never().is_some();
+                if let Ok(asked) = self.census.try_recv() {
+                    _ = asked.send(self.take_census());
+                }
             }
             self.now = ticks(self.settings.publisher.now());
             let more = std::iter::from_fn(|| self.arrivals.try_recv().ok()).take(ARRIVALS);
@@ -237,7 +260,34 @@ impl Taken {
                 self.sweep();
             }
             self.send_slice();
+            self.count();
         }
+    }
+
+    /// Hands over what was counted in this turn.
+    fn count(&mut self) {
+        let metrics = &self.settings.metrics;
+        if self.received > 0 {
+            metrics.flows.received(Path::Taken).inc_by(std::mem::take(&mut self.received));
+        }
+        if self.sent > 0 {
+            metrics.flows.sent(Path::Taken).inc_by(std::mem::take(&mut self.sent));
+        }
+        self.pieces.count(metrics, || self.settings.publisher.now());
+    }
+
+    fn take_census(&self) -> Census {
+        let mut census = Census::default();
+        for (subscription, members) in self.groups.iter() {
+            let mut listeners = Listeners::default();
+            for kind in members.iter().map(|key| self.records[*key as usize].kind) {
+                if let Some(transport) = kind.counted() {
+                    listeners[census::index(transport)] += 1;
+                }
+            }
+            census.count(subscription, listeners);
+        }
+        census
     }
 
     /// Lists whom the events concern that were published since the last look.
@@ -282,7 +332,7 @@ impl Taken {
             let record = &self.records[key as usize];
             match record.state {
                 // Nobody waits for an answer, unless one is still on its way.
-                State::Asking if !record.blocked => self.remove(key),
+                State::Asking if !record.blocked => self.remove(key, End::Closed),
                 _ => self.list(key),
             }
         }
@@ -290,7 +340,11 @@ impl Taken {
 
     /// A connection's first turn: its head, its hello, and what is pending.
     fn enter(&mut self, arrival: Arrival) {
-        let Arrival { stream, permit, early, request, head, entry } = arrival;
+        let Arrival { stream, mut permit, early, request, head, entry } = arrival;
+        permit.figures.taken = true;
+        if let Some(transport) = entry.kind.counted() {
+            self.settings.metrics.flows.of(transport, Path::Taken).subscribers.inc();
+        }
         let kind = entry.kind;
         let reader = entry.reader.unwrap_or_else(|| {
             let nothing = self.settings.bus.open(Subscription::default(), Position::Now);
@@ -316,6 +370,7 @@ impl Taken {
             stalled: NEVER,
             unread: !early.is_empty(),
             fresh: entry.fresh,
+            caught_up: false,
             publishes: entry.publishes,
             unanswered: 0,
             heartbeat: ticks(entry.heartbeat),
@@ -334,7 +389,7 @@ impl Taken {
         }
         if let Err(error) = added {
             tracing::warn!(%error, "a connection could not be watched and was closed");
-            return self.remove(key);
+            return self.remove(key, End::Failed);
         }
         let wait = match (&record.question, kind) {
             (Some(question), _) => ticks(question.timeout),
@@ -399,7 +454,7 @@ impl Taken {
             return;
         }
         if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
-            return self.remove(key);
+            return self.remove(key, End::Failed);
         }
         if flags.contains(EventFlags::OUT) && self.records[key as usize].blocked {
             self.unblock(key);
@@ -440,13 +495,20 @@ impl Taken {
         self.due[key as usize] = self.now.saturating_add(ticks).saturating_add(1);
     }
 
-    fn remove(&mut self, key: u32) {
-        drop(self.take_out(key));
+    fn remove(&mut self, key: u32, end: End) {
+        let mut record = self.take_out(key);
+        record.permit.figures.end = end;
     }
 
     /// Takes a connection out of everything that knows it.
     fn take_out(&mut self, key: u32) -> Record {
         let mut record = self.records.remove(key as usize);
+        if let Some(transport) = record.kind.counted() {
+            self.settings.metrics.flows.of(transport, Path::Taken).subscribers.dec();
+        }
+        if record.blocked {
+            self.settings.metrics.stalled.dec();
+        }
         self.due[key as usize] = NEVER;
         if let Some(moved) = self.groups.leave(record.group, record.seat) {
             self.records[moved as usize].seat = record.seat;

@@ -13,7 +13,7 @@ use super::{
     ticks,
 };
 use crate::{
-    delivery::hosted::spread,
+    delivery::{connections::End, hosted::spread},
     transport::{Transport as _, control::Control, websocket::Websocket},
     wsframe,
 };
@@ -33,15 +33,18 @@ impl Taken {
         let piece = self.pieces.of(&self.settings.bus, record, self.draining);
         if piece.is_empty() {
             record.stalled = NEVER;
+            record.caught_up = true;
             if self.draining {
                 self.end(key);
             }
             return;
         }
-        let Ok(sent) = transmit(record, &piece.bytes) else { return self.remove(key) };
+        let Ok(sent) = transmit(record, &piece.bytes) else { return self.remove(key, End::Failed) };
+        self.sent += sent as u64;
         let (whole, more) = (sent == piece.bytes.len(), piece.has_more());
         let is_answer = record.state == State::Waiting;
         if sent > 0 {
+            piece.sent_to(record);
             // An answer that was begun is sent to its end: its length is told.
             let rest = if is_answer { &piece.bytes[sent..] } else { piece.taken(record, sent) };
             if !rest.is_empty() {
@@ -51,6 +54,7 @@ impl Taken {
                 record.state = State::Asking;
             }
         }
+        record.caught_up = whole && !more;
         if !whole {
             return self.block(key, sent > 0);
         }
@@ -69,7 +73,8 @@ impl Taken {
     pub(super) fn say(&mut self, key: u32, bytes: &[u8]) {
         let record = &mut self.records[key as usize];
         let sent = if record.blocked { Ok(0) } else { transmit(record, bytes) };
-        let Ok(sent) = sent else { return self.remove(key) };
+        let Ok(sent) = sent else { return self.remove(key, End::Failed) };
+        self.sent += sent as u64;
         if sent < bytes.len() {
             record.backlog().output.extend_from_slice(&bytes[sent..]);
             if !record.blocked {
@@ -82,6 +87,9 @@ impl Taken {
     /// for all its sockets it can refuse bytes without ever asking for them later.
     fn block(&mut self, key: u32, took_some: bool) {
         let record = &mut self.records[key as usize];
+        if !record.blocked {
+            self.settings.metrics.stalled.inc();
+        }
         record.blocked = true;
         if took_some || record.stalled == NEVER {
             record.stalled = self.now;
@@ -95,7 +103,8 @@ impl Taken {
         if let Some(mut backlog) = record.backlog.take() {
             let unsent = &backlog.output[backlog.sent..];
             let sent = if unsent.is_empty() { Ok(0) } else { transmit(record, unsent) };
-            let Ok(sent) = sent else { return self.remove(key) };
+            let Ok(sent) = sent else { return self.remove(key, End::Failed) };
+            self.sent += sent as u64;
             backlog.sent += sent;
             let all = backlog.sent == backlog.output.len();
             if all {
@@ -110,6 +119,9 @@ impl Taken {
             if sent > 0 {
                 record.stalled = NEVER;
             }
+        }
+        if record.blocked {
+            self.settings.metrics.stalled.dec();
         }
         record.blocked = false;
         match record.state {
@@ -148,7 +160,8 @@ impl Taken {
             tracing::debug!(cursor = %record.reader.cursor(), "a reader that took nothing was cut");
             // The kernel is not to keep what nobody reads.
             _ = sockopt::set_socket_linger(&record.socket, Some(Duration::ZERO));
-            return self.remove(key);
+            self.settings.metrics.cut.inc();
+            return self.remove(key, End::Stalled);
         }
         match record.state {
             State::Open => self.beat(key),
@@ -244,14 +257,18 @@ impl Taken {
     /// Everything was said and heard.
     pub(super) fn finish(&mut self, key: u32) {
         _ = shutdown(&self.records[key as usize].socket, Shutdown::Write);
-        self.remove(key);
+        self.remove(key, End::Closed);
     }
 }
 
 /// One `send()`; how many bytes the kernel took.
-fn transmit(record: &Record, bytes: &[u8]) -> Result<usize, Errno> {
+fn transmit(record: &mut Record, bytes: &[u8]) -> Result<usize, Errno> {
     match send(&record.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
         Err(Errno::AGAIN) => Ok(0),
-        sent => sent,
+        Ok(sent) => {
+            record.permit.figures.sent += sent as u64;
+            Ok(sent)
+        }
+        Err(error) => Err(error),
     }
 }

@@ -1,7 +1,7 @@
 //! What goes out at once: everything that is pending for a connection, encoded once for all that stand at the
 //! same place.
 
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use super::{
     question::Question,
@@ -14,6 +14,7 @@ use crate::{
         reader::{Batch, Place},
     },
     event::Cursor,
+    metrics::{Metrics, Path},
     transport::control::Control,
 };
 
@@ -31,6 +32,16 @@ pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
     /// Where each of its units ends: the gap if there is one, then the events; or the one answer.
     ends: Vec<usize>,
+    kind: Kind,
+    sends: Sends,
+}
+
+/// How often a piece was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sends {
+    all: u64,
+    /// To those who had everything before.
+    prompt: u64,
 }
 
 /// The pieces of a slice.
@@ -39,17 +50,38 @@ pub(super) struct Pieces {
     pieces: Vec<Piece>,
     unit: Vec<u8>,
     bytes: usize,
+    /// Those that were sent, and are not counted yet.
+    sent: Vec<(Kind, Batch, Sends)>,
 }
 
 impl Pieces {
     /// Forgets them: the log may have moved on.
     pub(super) fn clear(&mut self) {
-        self.pieces.clear();
+        let sent = self.pieces.drain(..).filter(|piece| piece.sends.all > 0);
+        self.sent.extend(sent.map(|piece| (piece.kind, piece.batch, piece.sends)));
         self.bytes = 0;
     }
 
+    /// Counts what was sent since the last time.
+    pub(super) fn count(&mut self, metrics: &Metrics, now: impl FnOnce() -> Duration) {
+        self.clear();
+        if self.sent.is_empty() {
+            return;
+        }
+        let now = now();
+        for (kind, batch, sends) in self.sent.drain(..) {
+            metrics.delivered(kind.transport().name(), Path::Taken, &batch, sends.all);
+            if let Some(first) = batch.events.first()
+                && sends.prompt > 0
+            {
+                let lag = now.saturating_sub(first.published());
+                metrics.flows.lag(Path::Taken).observe_many(lag, sends.prompt);
+            }
+        }
+    }
+
     /// What is pending for a connection. `last` if an answer is the last of its connection.
-    pub(super) fn of(&mut self, bus: &Bus, record: &Record, last: bool) -> &Piece {
+    pub(super) fn of(&mut self, bus: &Bus, record: &Record, last: bool) -> &mut Piece {
         let question = record.question.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
         let to = record.reader.place().map(|place| (record.kind, question, place));
         let known = self.pieces.iter().position(|piece| to.is_some() && piece.to == to);
@@ -60,7 +92,9 @@ impl Pieces {
             let budget = record.question.as_ref().map_or(TURN, |question| question.budget);
             let batch = bus.peek(&record.reader, budget);
             let from = record.reader.cursor().offset;
-            let mut piece = Piece { to, from, batch, bytes: Vec::new(), ends: Vec::new() };
+            let kind = record.kind;
+            let mut piece =
+                Piece { to, from, batch, bytes: Vec::new(), ends: Vec::new(), kind, sends: Sends::default() };
             if !piece.batch.is_empty() {
                 piece.encode(record, last, &mut self.unit);
             }
@@ -68,11 +102,19 @@ impl Pieces {
             self.pieces.push(piece);
             self.pieces.len() - 1
         });
-        &self.pieces[at]
+        &mut self.pieces[at]
     }
 }
 
 impl Piece {
+    /// Notes that it goes to a connection. What the kernel does not take at once is counted all the same, with
+    /// what it belongs to.
+    pub(super) fn sent_to(&mut self, record: &mut Record) {
+        self.sends.all += 1;
+        self.sends.prompt += u64::from(record.caught_up);
+        record.permit.figures.events += self.batch.events.len() as u64;
+    }
+
     /// Whether nothing is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()

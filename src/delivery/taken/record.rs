@@ -44,6 +44,11 @@ impl Kind {
         }
     }
 
+    /// The transport that it is counted under; an echo is none.
+    pub(super) fn counted(self) -> Option<&'static str> {
+        (self != Self::Echo).then(|| self.transport().name())
+    }
+
     /// Whether it speaks in frames, in both directions.
     pub(super) fn is_framed(self) -> bool {
         matches!(self, Self::Websocket | Self::Echo)
@@ -85,6 +90,8 @@ pub(super) struct Record {
     pub(super) unread: bool,
     /// Its first subscription is still to come.
     pub(super) fresh: bool,
+    /// It has been sent everything that was there at some time.
+    pub(super) caught_up: bool,
     pub(super) publishes: bool,
     /// Pings since the peer was last heard of.
     pub(super) unanswered: u8,

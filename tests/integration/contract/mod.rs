@@ -26,12 +26,17 @@ use crate::{
 
 impl Server {
     /// A subscription on this gateway.
-    async fn subscribe(&self, transport: Transport, topics: &[&str], position: Position) -> Subscriber {
+    pub(crate) async fn subscribe(
+        &self,
+        transport: Transport,
+        topics: &[&str],
+        position: Position,
+    ) -> Subscriber {
         Subscriber::open(self.addr, transport, topics, position).await
     }
 
     /// A subscription from now on that is known to be in place, and where it starts.
-    async fn subscribe_now(&self, transport: Transport, topics: &[&str]) -> (Subscriber, String) {
+    pub(crate) async fn subscribe_now(&self, transport: Transport, topics: &[&str]) -> (Subscriber, String) {
         let mut subscriber = self.subscribe(transport, topics, Position::now()).await;
         let hello = subscriber.hello().await;
         (subscriber, hello)

@@ -40,6 +40,7 @@ pub struct Metrics {
     pub flows: Flows,
     /// Connections that are open.
     pub connections: Gauge,
+    cores: Family<Core, Gauge>,
     /// Connections that were accepted.
     pub accepted: Counter,
     /// Connections that were closed without a word, since there were too many even to refuse them.
@@ -56,6 +57,11 @@ pub struct Metrics {
     pub cut: Counter,
     refusals: Family<Problem, Counter>,
     gaps: Family<Because, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Core {
+    core: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,6 +84,8 @@ impl Metrics {
 
         let connections = Gauge::default();
         own.register("connections", "Connections that are open", connections.clone());
+        let cores = Family::default();
+        own.register("core_connections", "Connections that are open, by core", cores.clone());
         let accepted = Counter::default();
         own.register("connections_accepted", "Connections that were accepted", accepted.clone());
         let dropped = Counter::default();
@@ -113,6 +121,7 @@ impl Metrics {
             registry,
             flows,
             connections,
+            cores,
             accepted,
             dropped,
             events,
@@ -123,6 +132,11 @@ impl Metrics {
             refusals,
             gaps,
         }
+    }
+
+    /// The connections of one core.
+    pub fn core(&self, number: usize) -> Gauge {
+        self.cores.get_or_create(&Core { core: number as u32 }).clone()
     }
 
     /// Counts a refusal.

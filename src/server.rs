@@ -4,24 +4,14 @@ mod connection;
 mod refusal;
 mod socket;
 
-use std::{
-    future::Future,
-    io,
-    net::TcpListener as StdListener,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{future::Future, io, net::TcpListener as StdListener, rc::Rc, sync::Arc, thread, time::Duration};
 
+use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
-    task::{JoinSet, LocalSet, spawn_local},
+    task::{JoinSet, LocalSet, spawn_local, yield_now},
     time::{sleep, timeout},
 };
 
@@ -38,6 +28,8 @@ use crate::{
 /// How long a connection may be idle between two requests. Longer than proxies keep theirs (nginx: 60 s),
 /// so that it is they who close.
 const IDLE: Duration = Duration::from_secs(75);
+/// Connections that a core begins with before those that it has get a turn.
+const ARRIVALS: usize = 32;
 /// How long to pause when the process has no descriptor left for a new connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
@@ -134,7 +126,7 @@ struct Arrival {
 #[derive(Clone)]
 struct Inbox {
     arrivals: mpsc::UnboundedSender<Arrival>,
-    load: Arc<AtomicUsize>,
+    load: Gauge,
 }
 
 /// The threads of the cores. When it goes, they end.
@@ -165,7 +157,7 @@ async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connecti
             }
         };
         let Some(mut permit) = connections.admit(address) else { continue };
-        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.load(Ordering::Relaxed)) else {
+        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.get()) else {
             return;
         };
         permit.load_on(inbox.load.clone());
@@ -185,12 +177,13 @@ fn start_cores(gateway: &Gateway, phases: &watch::Receiver<Phase>) -> Result<Cor
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(StartError::Runtime)?;
         let (arrivals, inbox) = mpsc::unbounded_channel();
+        let load = gateway.metrics().core(n);
         let (gateway, phases) = (gateway.clone(), phases.clone());
         let thread = thread::Builder::new().name(format!("core-{n}")).spawn(move || {
             LocalSet::new().block_on(&runtime, core(gateway, inbox, phases));
         });
         cores.threads.push(thread.map_err(StartError::Runtime)?);
-        cores.inboxes.push(Inbox { arrivals, load: Arc::default() });
+        cores.inboxes.push(Inbox { arrivals, load });
     }
     Ok(cores)
 }
@@ -211,11 +204,16 @@ async fn core(
     spawn_local(taken.run());
     let running = hub.clone();
     spawn_local(async move { running.run().await });
+    let mut begun = 0;
     let desk = Rc::new(Desk { answers, door: door.clone(), gateway, phases: phases.clone() });
     loop {
         tokio::select! {
             Some(Arrival { stream, permit, role }) = inbox.recv() => {
                 connection::serve(&desk, stream, permit, role, Vec::new());
+                begun += 1;
+                if begun % ARRIVALS == 0 {
+                    yield_now().await;
+                }
             }
             Some(Back { stream, permit, read, publishes }) = backs.recv() => {
                 let role = if publishes { Role::Both } else { Role::Subscribe };

@@ -5,10 +5,12 @@ mod bind;
 mod client;
 mod config;
 mod demo;
+mod health;
 mod http;
 mod publish;
 mod serve;
 mod settings;
+mod shell;
 mod signals;
 mod subscribe;
 
@@ -41,6 +43,9 @@ enum Command {
     Config(config::Config),
     Publish(publish::Publish),
     Subscribe(subscribe::Subscribe),
+    Health(health::Health),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 /// Parses the command line, does what it says, and tells the exit status.
@@ -52,6 +57,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(config) => config.run(),
         Command::Publish(publish) => publish.run(),
         Command::Subscribe(subscribe) => subscribe.run(),
+        Command::Health(health) => health.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }
 

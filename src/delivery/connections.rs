@@ -5,10 +5,11 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -46,7 +47,7 @@ pub(crate) struct Permit {
     connections: Arc<Connections>,
     peer: SocketAddr,
     crowded: Option<Code>,
-    load: Option<Arc<AtomicUsize>>,
+    load: Option<Gauge>,
     pub(crate) figures: Figures,
 }
 
@@ -154,8 +155,8 @@ impl Permit {
     }
 
     /// Counts the connection among those of a core.
-    pub(crate) fn load_on(&mut self, load: Arc<AtomicUsize>) {
-        load.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn load_on(&mut self, load: Gauge) {
+        load.inc();
         self.load = Some(load);
     }
 }
@@ -199,7 +200,7 @@ impl Drop for Permit {
         self.figures.log(self.peer);
         self.connections.metrics.connections.dec();
         if let Some(load) = &self.load {
-            load.fetch_sub(1, Ordering::Relaxed);
+            load.dec();
         }
         let mut counts = self.connections.counts();
         counts.all -= 1;

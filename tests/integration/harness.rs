@@ -60,6 +60,11 @@ pub(crate) fn start_with(configure: impl FnOnce(&mut Config)) -> Server {
     Server { addr, publish_addr, stop: Some(stop), thread: Some(thread) }
 }
 
+/// An address that nobody listens on.
+pub(crate) fn unused() -> SocketAddr {
+    bind().local_addr().unwrap()
+}
+
 fn bind() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -15,6 +15,8 @@
 //! - `wire_errors`: each refusal, its status and its problem document
 //! - `wire_http`: the protocol beneath, at its edges
 //! - `observe`: metrics, statistics and the log, against what was done
+//! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
+//! - `packaging`: completions, the manual, the unit, the container
 //! - `serve`: the command as a process
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
@@ -25,7 +27,9 @@ mod frames;
 mod harness;
 mod http;
 mod kernel;
+mod nginx;
 mod observe;
+mod packaging;
 mod paths;
 mod process;
 mod subscriber;

@@ -155,6 +155,38 @@ async fn bytes_are_counted_in_both_directions(#[values(Chunked, Sse, Websocket)]
     assert!((40_000.0..70_000.0).contains(&sent), "{sent}");
 }
 
+/// Each new connection goes to the core that has the fewest, and every subscriber gets every event, so the cores
+/// have equal shares of both.
+#[rstest]
+#[tokio::test]
+async fn connections_are_spread_over_the_cores(
+    #[values(Longpoll, Chunked, Sse, Websocket)] transport: Transport,
+) {
+    let server = harness::start_with(|config| config.cores = 2);
+    let start = server.cursor().await;
+    let mut all = Vec::new();
+    for _ in 0..60 {
+        let mut subscriber = server.subscribe(transport, &["a"], Position::after(&start)).await;
+        subscriber.hello().await;
+        all.push(subscriber);
+    }
+    let shares = |metrics: &Metrics| {
+        [0, 1].map(|core| metrics.get(&format!("fanlight_core_connections{{core=\"{core}\"}}")))
+    };
+    // A long poll that is not open at the moment, and the one that asks, tip it by a little.
+    let metrics = until_metrics(&server, |metrics| {
+        let [one, other] = shares(metrics);
+        (one - other).abs() <= 2.0 && (!transport.streams() || one + other >= 61.0)
+    })
+    .await;
+    let [one, other] = shares(&metrics);
+    assert_eq!(one + other, metrics.get("fanlight_connections"));
+    let id = server.publish("a", "1").await;
+    for subscriber in &mut all {
+        assert_eq!(subscriber.event().await.id, id);
+    }
+}
+
 #[tokio::test]
 async fn refusals_are_counted_by_their_problem() {
     let server = harness::start();

@@ -75,6 +75,8 @@ pub(crate) fn missing(deadline: Instant) -> Report {
 fn packages() -> Vec<&'static str> {
     let wanted = [
         (succeeds("curl", &["--version"]), "curl"),
+        (succeeds("systemd-analyze", &["--version"]), "systemd"),
+        (succeeds("/usr/sbin/nginx", &["-v"]), "nginx-light"),
         (succeeds("python3", &["-c", "import venv, ensurepip"]), "python3-venv"),
         (Path::new("/usr/bin/chromium").exists(), "chromium"),
         (Path::new("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists(), "fonts-noto-cjk"),

@@ -4,7 +4,7 @@
 //! - `http`: a raw HTTP/1.1 client, bytes in and bytes out
 //! - `frames`: WebSocket frames made by hand
 //! - `harness`: a gateway in this process; `process`: one as a program of its own
-//! - `kernel`: what the kernel knows of a socket
+//! - `kernel`: what the kernel knows of a socket; `relay`: one that cuts connections
 //! - `subscriber`: the five transports behind one interface
 //!
 //! The tests:
@@ -15,12 +15,14 @@
 //! - `wire_errors`: each refusal, its status and its problem document
 //! - `wire_http`: the protocol beneath, at its edges
 //! - `observe`: metrics, statistics and the log, against what was done
+//! - `clients`: programs of other hands, which `docs/clients.md` shows
 //! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
 //! - `packaging`: completions, the manual, the unit, the container
 //! - `serve`: the command as a process
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
 
+mod clients;
 mod command;
 mod contract;
 mod frames;
@@ -32,6 +34,7 @@ mod observe;
 mod packaging;
 mod paths;
 mod process;
+mod relay;
 mod subscriber;
 mod wire_http;
 mod wire_publish;

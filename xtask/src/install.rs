@@ -42,16 +42,10 @@ pub(crate) fn missing(deadline: Instant) -> Report {
     if !succeeds("cargo", &["nextest", "--version"]) {
         commands.push(vec!["cargo", "install", "--locked", "cargo-nextest"]);
     }
-    if !node_modules_are_current() {
-        commands.push(vec![
-            "npm",
-            "--prefix",
-            "web/test",
-            "install",
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-        ]);
+    for folder in ["web/test", "tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder))
+    {
+        let quiet = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
+        commands.push(["npm", "--prefix", folder].into_iter().chain(quiet).collect());
     }
 
     if !python_packages_are_current() {
@@ -75,6 +69,8 @@ pub(crate) fn missing(deadline: Instant) -> Report {
 fn packages() -> Vec<&'static str> {
     let wanted = [
         (succeeds("curl", &["--version"]), "curl"),
+        (succeeds("go", &["version"]), "golang-go"),
+        (succeeds("jq", &["--version"]), "jq"),
         (succeeds("systemd-analyze", &["--version"]), "systemd"),
         (succeeds("/usr/sbin/nginx", &["-v"]), "nginx-light"),
         (succeeds("python3", &["-c", "import venv, ensurepip"]), "python3-venv"),
@@ -91,9 +87,9 @@ fn as_root(words: &[&'static str]) -> Vec<&'static str> {
 }
 
 /// The manifest names exact versions; npm notes beside what it installed what that was.
-fn node_modules_are_current() -> bool {
-    let changed = |path: &str| fs::metadata(path).and_then(|file| file.modified());
-    match (changed("web/test/package.json"), changed("web/test/node_modules/.package-lock.json")) {
+fn node_modules_are_current(folder: &str) -> bool {
+    let changed = |path: &str| fs::metadata(Path::new(folder).join(path)).and_then(|file| file.modified());
+    match (changed("package.json"), changed("node_modules/.package-lock.json")) {
         (Ok(wanted), Ok(installed)) => installed >= wanted,
         _ => false,
     }

@@ -47,7 +47,11 @@ async fn answer(
     request::accepts(request.headers(), media_type)?;
     let head_only = request.method() == Method::HEAD;
     let full = guard::full(&request);
-    let taken = request.extensions().get().is_some_and(|may: &MayLeave| may.taken);
+    // A poll is over at once, so it is its connection's next ones that gain from leaving.
+    let taken = request
+        .extensions()
+        .get()
+        .is_some_and(|may: &MayLeave| may.taken && (transport.hold() != Hold::Not || may.again));
     let uri = request.uri().clone();
     let presented = presented(request.headers());
     let form = request::form(request, app.gateway.config()).await?;
@@ -95,7 +99,11 @@ async fn open(
     };
     match (transport.hold(), kind) {
         (Hold::ForGood, Some(kind)) => Ok(leave(head(transport), entry(kind, reader, hello, None))),
-        (Hold::UntilSomething, Some(kind)) if waits && query.timeout >= LEAST_TAKEN => {
+        (Hold::Not | Hold::UntilSomething, Some(kind))
+            if waits
+                && query.until.is_none()
+                && (transport.hold() == Hold::Not || query.timeout >= LEAST_TAKEN) =>
+        {
             let wait = Wait { timeout: query.timeout, budget, cursor: hello.clone(), presented };
             let mut response = head(transport);
             // The hub fills it in.

@@ -162,13 +162,17 @@ impl Permit {
 }
 
 impl Figures {
-    /// Notes a request: the path that it asks for, and what it is called.
-    pub(crate) fn request(&mut self, path: &str, id: Option<&str>) {
+    /// Notes a request: the path that it asks for, and what it is called. Whether it is over the same transport as
+    /// the last.
+    pub(crate) fn request(&mut self, path: &str, id: Option<&str>) -> bool {
         self.requests = self.requests.saturating_add(1);
         let name = path.rsplit('/').next().unwrap_or_default();
         let transport = transport::ALL.iter().position(|known| known.name() == name);
-        self.transport = transport.map(|at| at as u8);
+        let transport = transport.map(|at| at as u8);
+        let again = transport.is_some() && transport == self.transport;
+        self.transport = transport;
         self.request_id = id.map(|id| Box::new(id.into()));
+        again
     }
 
     fn log(&self, peer: SocketAddr) {

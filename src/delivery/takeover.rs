@@ -23,6 +23,8 @@ use crate::bus::{log::Budget, reader::Reader};
 pub struct MayLeave {
     /// Whether a hub may take it; else it may only become a WebSocket.
     pub taken: bool,
+    /// Whether its connection asked the same before: then it will again.
+    pub again: bool,
 }
 
 /// What an answer carries that the connection is to leave with. Its clones are the same.

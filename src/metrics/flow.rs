@@ -7,7 +7,7 @@ use prometheus_client::{
 };
 
 use super::Latency;
-use crate::transport::{self, Hold};
+use crate::transport;
 
 /// Which of the two ways a connection is delivered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,6 @@ impl Flows {
         registry.register("deliveries", "Events that were sent", deliveries.clone());
         let flows = transport::ALL.map(|transport| {
             Path::ALL.map(|path| {
-                // A poll waits for nothing, so nothing is to be gained from taking its socket.
-                if transport.hold() == Hold::Not && path == Path::Taken {
-                    return Flow::default();
-                }
                 let of = Of { transport: transport.name(), path: path.as_str() };
                 Flow {
                     subscribers: subscribers.get_or_create(&of).clone(),

@@ -70,16 +70,16 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
         }
+        let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
+        let again = permit.upgrade().is_some_and(|permit| {
+            let id = request_id.as_ref().and_then(|id| id.to_str().ok());
+            permit.borrow_mut().figures.request(request.uri().path(), id)
+        });
         if request.method() == Method::GET && request.version() == Version::HTTP_11 {
             let taken = may_take && takeover::is_persistent(request.headers());
-            request.extensions_mut().insert(MayLeave { taken });
+            request.extensions_mut().insert(MayLeave { taken, again });
         }
         let answering = service_heads.begin();
-        let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
-        if let Some(permit) = permit.upgrade() {
-            let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-            permit.borrow_mut().figures.request(request.uri().path(), id);
-        }
         let answers = answers.clone();
         let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
         // Boxed, so that a connection keeps nothing of it between requests.

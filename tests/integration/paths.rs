@@ -129,9 +129,9 @@ async fn long_polls(taken: bool, header: &str, in_header: bool) -> String {
     let ask = |cursor: &str| {
         if in_header {
             let presented = format!("Last-Event-ID: {cursor}");
-            get_with("/v1/longpoll?topic=a&timeout=1&limit=2", &[header, &presented])
+            get_with("/v1/longpoll?topic=a&timeout=2&limit=2", &[header, &presented])
         } else {
-            get_with(&format!("/v1/longpoll?topic=a&timeout=1&limit=2&after={cursor}"), &[header])
+            get_with(&format!("/v1/longpoll?topic=a&timeout=2&limit=2&after={cursor}"), &[header])
         }
     };
     let mut cursor = epoch.at(1);
@@ -165,6 +165,64 @@ async fn long_polls_have_the_same_bytes(
         (long_polls(true, header, in_header).await, long_polls(false, header, in_header).await);
     assert_eq!(taken, hosted);
     for word in ["evicted", "live", "204 No Content", "connection: close"] {
+        assert!(taken.contains(word), "{word} is missing in {taken}");
+    }
+}
+
+/// What a client hears that polls on one connection: the first answer is hyper's, the next are the hub's, and
+/// what the hub does not know goes back.
+async fn polls(taken: bool, header: &str, in_header: bool) -> String {
+    let server = on(taken, |config| {
+        config.history_events = 3;
+        config.allow_origin = vec!["https://other.example".to_owned()];
+    })
+    .await;
+    let epoch = server.epoch().await;
+    server.publish_all("a", 0..5).await;
+    let mut conn = Conn::open(server.addr).await;
+    let mut said = String::new();
+    let mut cursor = epoch.at(1);
+    let requests = |cursor: &str, turn: usize| {
+        let presented = format!("Last-Event-ID: {cursor}");
+        match turn {
+            // Another question, then one with an end, then one that is none.
+            7 => get_with(&format!("/v1/poll?topic=b&after={cursor}"), &[header]),
+            9 => get_with(&format!("/v1/poll?topic=a&after={}&until={cursor}", epoch.at(4)), &[header]),
+            10 => get_with("/v1/poll?topic=a&after=nonsense", &[header]),
+            _ if in_header => get_with("/v1/poll?topic=a&limit=2", &[header, &presented]),
+            _ => get_with(&format!("/v1/poll?topic=a&limit=2&after={cursor}"), &[header]),
+        }
+    };
+    for turn in 0..12 {
+        if turn == 5 {
+            server.publish("a", r#""live""#).await;
+        }
+        conn.send(requests(&cursor, turn)).await;
+        let answer = conn.answer().await;
+        if let Some(next) = answer.head.get("fanlight-cursor") {
+            cursor = next.to_owned();
+        }
+        said += &epoch.mask(&answer.head.raw);
+        said += &epoch.mask(&answer.body);
+        said += "\n";
+    }
+    // Two at once are answered in their order.
+    conn.send(requests(&cursor, 1) + &requests(&cursor, 1)).await;
+    for _ in 0..2 {
+        said += &epoch.mask(&conn.answer().await.head.raw);
+    }
+    plain(&said)
+}
+
+#[rstest]
+#[tokio::test]
+async fn polls_have_the_same_bytes(
+    #[values("Accept: */*", "Origin: https://other.example")] header: &str,
+    #[values(false, true)] in_header: bool,
+) {
+    let (taken, hosted) = (polls(true, header, in_header).await, polls(false, header, in_header).await);
+    assert_eq!(taken, hosted);
+    for word in ["evicted", "live", "204 No Content", "400 Bad Request"] {
         assert!(taken.contains(word), "{word} is missing in {taken}");
     }
 }

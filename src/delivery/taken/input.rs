@@ -48,9 +48,11 @@ impl Taken {
         let record = &self.records[key as usize];
         match record.kind {
             Kind::Chunked | Kind::Sse => self.read_past(key),
-            Kind::Longpoll if record.state == State::Asking && !record.blocked => self.read_request(key),
+            Kind::Poll | Kind::Longpoll if record.state == State::Asking && !record.blocked => {
+                self.read_request(key)
+            }
             // It has to wait for its answer.
-            Kind::Longpoll => {}
+            Kind::Poll | Kind::Longpoll => {}
             Kind::Websocket | Kind::Echo => self.read_frames(key),
         }
     }

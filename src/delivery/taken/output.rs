@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     delivery::{connections::End, hosted::spread},
+    event::Cursor,
     transport::{Transport as _, control::Control, websocket::Websocket},
     wsframe,
 };
@@ -34,6 +35,10 @@ impl Taken {
         if piece.is_empty() {
             record.stalled = NEVER;
             record.caught_up = true;
+            if record.kind == Kind::Poll {
+                let cursor = piece.cursor();
+                return self.say_empty(key, cursor, self.draining);
+            }
             if self.draining {
                 self.end(key);
             }
@@ -204,7 +209,7 @@ impl Taken {
         let reconnect = Control::Reconnect(spread(self.settings.retry));
         let mut out = Vec::with_capacity(128);
         match kind {
-            Kind::Longpoll => self.answer_empty(key, true),
+            Kind::Poll | Kind::Longpoll => self.answer_empty(key, true),
             Kind::Echo => self.close(key, 1012, "drain"),
             Kind::Websocket => {
                 Websocket.control(&mut out, &reconnect);
@@ -233,7 +238,13 @@ impl Taken {
         if !piece.is_empty() {
             return self.deliver(key);
         }
-        let cursor = piece.cursor().to_string();
+        let cursor = piece.cursor();
+        self.say_empty(key, cursor, last);
+    }
+
+    fn say_empty(&mut self, key: u32, cursor: Cursor, last: bool) {
+        let record = &mut self.records[key as usize];
+        let cursor = cursor.to_string();
         let mut out = Vec::with_capacity(256);
         if let Some(question) = &record.question {
             question.head.write(&mut out, &cursor, None, last);

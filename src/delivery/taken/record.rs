@@ -8,7 +8,9 @@ use super::question::Question;
 use crate::{
     bus::reader::Reader,
     delivery::connections::Permit,
-    transport::{Transport, chunked::Chunked, longpoll::Longpoll, sse::Sse, websocket::Websocket},
+    transport::{
+        Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse, websocket::Websocket,
+    },
     wsframe::Decoder,
 };
 
@@ -19,6 +21,8 @@ pub enum Kind {
     Chunked,
     /// Server-Sent Events.
     Sse,
+    /// Short polling: the same, but for the waiting.
+    Poll,
     /// Long polling.
     Longpoll,
     /// WebSocket.
@@ -30,7 +34,7 @@ pub enum Kind {
 impl Kind {
     /// By the transport's name, if it can be taken.
     pub fn of(transport: &str) -> Option<Self> {
-        [Self::Chunked, Self::Sse, Self::Longpoll, Self::Websocket]
+        [Self::Chunked, Self::Sse, Self::Poll, Self::Longpoll, Self::Websocket]
             .into_iter()
             .find(|kind| kind.transport().name() == transport)
     }
@@ -39,14 +43,16 @@ impl Kind {
         match self {
             Self::Chunked => &Chunked,
             Self::Sse => &Sse,
+            Self::Poll => &Poll,
             Self::Longpoll => &Longpoll,
             Self::Websocket | Self::Echo => &Websocket,
         }
     }
 
-    /// The transport that it is counted under; an echo is none.
+    /// The transport that it is counted under as a subscriber: an echo is none, and who polls has no subscription
+    /// between two requests.
     pub(super) fn counted(self) -> Option<&'static str> {
-        (self != Self::Echo).then(|| self.transport().name())
+        (!matches!(self, Self::Echo | Self::Poll)).then(|| self.transport().name())
     }
 
     /// Whether it speaks in frames, in both directions.

@@ -49,7 +49,7 @@ impl Taken {
         match record.kind {
             Kind::Chunked | Kind::Sse => self.read_past(key),
             Kind::Poll | Kind::Longpoll if record.state == State::Asking && !record.blocked => {
-                self.read_request(key)
+                self.read_request(key);
             }
             // It has to wait for its answer.
             Kind::Poll | Kind::Longpoll => {}

@@ -199,6 +199,8 @@ impl Gateway {
             .fallback(answer::not_found)
             .method_not_allowed_fallback(answer::method_not_allowed)
             .layer(guard::cors(self.config()))
+            // Here, so that it is counted, and around everything.
+            .layer(CatchPanicLayer::custom(answer::panicked))
             .layer(middleware::from_fn_with_state(app.clone(), guard::check))
             .layer(CatchPanicLayer::custom(answer::panicked))
             .with_state(app)
@@ -299,7 +301,10 @@ impl Answers {
                 Ok(response)
             }
         };
-        answered.unwrap_or_else(answer::panicked)
+        answered.unwrap_or_else(|panic| {
+            app.gateway.metrics().refused(Code::Internal);
+            answer::panicked(panic)
+        })
     }
 }
 

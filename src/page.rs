@@ -10,6 +10,7 @@ use std::{
 
 use axum::{
     Router,
+    body::Bytes,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -17,10 +18,8 @@ use axum::{
 
 /// Nothing but the gateway's own files and endpoints: whatever an event's data holds, it runs nothing and
 /// calls nowhere. `'self'` covers `ws:` and `wss:` to the same host (Chromium 71, Firefox 50, Safari 16).
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -51,33 +50,57 @@ const FILES: [(&str, &str, &str); 15] = [
 /// be nested under another path.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES.into_iter().fold(Router::new(), |router, (path, media_type, content)| {
-        let file =
-            File { media_type: HeaderValue::from_static(media_type), content, tag: entity_tag(content) };
+        let file = File::new(media_type, POLICY, content);
         router.route(path, get(move |headers: HeaderMap| async move { file.answer(&headers) }))
     })
 }
 
-#[derive(Clone)]
-struct File {
+/// A file that the binary carries.
+#[derive(Clone, Debug)]
+pub struct File {
     media_type: HeaderValue,
-    content: &'static str,
+    policy: HeaderValue,
+    content: Bytes,
+    is_packed: bool,
     tag: HeaderValue,
 }
 
 impl File {
-    fn answer(self, request: &HeaderMap) -> Response {
-        let cached = names(request, &self.tag);
+    /// A file, and what it may load (its Content Security Policy).
+    pub fn new(media_type: &'static str, policy: &'static str, content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        Self {
+            media_type: HeaderValue::from_static(media_type),
+            policy: HeaderValue::from_static(policy),
+            tag: entity_tag(&content),
+            content,
+            is_packed: false,
+        }
+    }
+
+    /// The same, of which the content is compressed with gzip.
+    pub fn packed(self) -> Self {
+        Self { is_packed: true, ..self }
+    }
+
+    /// The answer to a GET, or that what the browser holds is still good.
+    pub fn answer(&self, request: &HeaderMap) -> Response {
         let headers = [
-            (header::ETAG, self.tag),
+            (header::ETAG, self.tag.clone()),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ];
-        if cached {
+        if names(request, &self.tag) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
-        (headers, [(header::CONTENT_TYPE, self.media_type)], self.content).into_response()
+        let media_type = [(header::CONTENT_TYPE, self.media_type.clone())];
+        let mut response = (headers, media_type, self.content.clone()).into_response();
+        if self.is_packed {
+            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
     }
 }
 
@@ -94,7 +117,7 @@ fn names(request: &HeaderMap, tag: &HeaderValue) -> bool {
 }
 
 /// Another content, another tag; it need not be the same from one build to the next.
-fn entity_tag(content: &str) -> HeaderValue {
+fn entity_tag(content: &[u8]) -> HeaderValue {
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
     HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))

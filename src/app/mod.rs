@@ -3,7 +3,9 @@
 mod answer;
 mod guard;
 mod observe;
+mod openapi;
 mod publish;
+mod reader;
 mod request;
 mod subscribe;
 mod upgrade;
@@ -174,26 +176,12 @@ impl Gateway {
     /// The routes of a listener.
     fn routes(&self, hub: Arc<Hub>, role: Role) -> Router {
         let app = App { gateway: self.clone(), hub, role };
-        let mut routes = Router::new()
-            .route("/healthz", get(answer::health))
-            .route("/readyz", get(answer::ready))
-            .route("/v1/cursor", get(answer::cursor))
-            .route("/docs/errors", get(answer::errors));
-        if role != Role::Subscribe {
-            routes = routes
-                .route("/v1/publish", post(publish::serve))
-                .route("/v1/stats", get(observe::stats))
-                .route("/metrics", get(observe::metrics));
+        let mut routes = Router::new().merge(reader::router());
+        for (path, answers) in endpoints(role) {
+            routes = routes.route(path, answers);
         }
         if role != Role::Publish {
-            routes = routes
-                .route("/v1/poll", subscription(&Poll))
-                .route("/v1/longpoll", subscription(&Longpoll))
-                .route("/v1/chunked", subscription(&Chunked))
-                .route("/v1/sse", subscription(&Sse))
-                .route("/v1/websocket", get(upgrade::websocket))
-                .route("/v1/echo", get(upgrade::echo))
-                .merge(page::router());
+            routes = routes.merge(page::router());
         }
         routes
             .fallback(answer::not_found)
@@ -319,6 +307,35 @@ impl Drop for Publishing {
 /// What an answer to a poll holds at most: the limit that was asked for, and 1 MiB.
 fn answer_budget(limit: usize) -> Budget {
     Budget { events: limit, bytes: 1 << 20 }
+}
+
+/// The endpoints of a listener, each of which `openapi` describes.
+fn endpoints(role: Role) -> Vec<(&'static str, MethodRouter<App>)> {
+    let mut endpoints = vec![
+        ("/healthz", get(answer::health)),
+        ("/readyz", get(answer::ready)),
+        ("/v1/cursor", get(answer::cursor)),
+        ("/docs/errors", get(answer::errors)),
+        ("/openapi.json", get(openapi::serve)),
+    ];
+    if role != Role::Subscribe {
+        endpoints.extend([
+            ("/v1/publish", post(publish::serve)),
+            ("/v1/stats", get(observe::stats)),
+            ("/metrics", get(observe::metrics)),
+        ]);
+    }
+    if role != Role::Publish {
+        endpoints.extend([
+            ("/v1/poll", subscription(&Poll)),
+            ("/v1/longpoll", subscription(&Longpoll)),
+            ("/v1/chunked", subscription(&Chunked)),
+            ("/v1/sse", subscription(&Sse)),
+            ("/v1/websocket", get(upgrade::websocket)),
+            ("/v1/echo", get(upgrade::echo)),
+        ]);
+    }
+    endpoints
 }
 
 fn subscription(transport: &'static dyn Transport) -> MethodRouter<App> {

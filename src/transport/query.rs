@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::Transport;
 use crate::{
     bus::reader::Position,
@@ -16,6 +18,8 @@ use crate::{
 const MAX_PRESENTED: usize = 255;
 /// Events in an answer.
 const LIMITS: std::ops::RangeInclusive<usize> = 1..=1000;
+/// The same, where the request does not say.
+const LIMIT: usize = 100;
 /// Events of each topic to begin with.
 const LASTS: std::ops::RangeInclusive<usize> = 1..=100_000;
 /// Seconds between heartbeats.
@@ -58,7 +62,7 @@ impl Query {
         let query = Self {
             subscription: subscription(topics.iter().map(AsRef::as_ref), config.max_topics)?,
             position: fields.position(presented.filter(|text| !text.is_empty()))?,
-            limit: fields.number("limit", LIMITS)?.unwrap_or(100),
+            limit: fields.number("limit", LIMITS)?.unwrap_or(LIMIT),
             timeout: fields.seconds("timeout", TIMEOUTS)?.unwrap_or(config.longpoll_timeout),
             until: fields.cursor("until")?,
             heartbeat: fields.seconds("heartbeat", HEARTBEATS)?.unwrap_or(config.heartbeat),
@@ -67,6 +71,31 @@ impl Query {
             return Err(Problem::invalid("until", "it needs 'after' to say from where"));
         }
         Ok(query)
+    }
+}
+
+/// What a field may hold, as a JSON schema, and what it is for.
+///
+/// # Panics
+/// For a field that no transport has.
+pub fn described(field: &str, config: &Config) -> (Value, &'static str) {
+    let seconds = |range: &std::ops::RangeInclusive<f64>, default: Duration| json!({"type": "number", "minimum": range.start(), "maximum": range.end(), "default": default.as_secs_f64()});
+    let cursor = json!({"type": "string"});
+    match field {
+        "topic" => (json!({"type": "string"}), "A topic or pattern; repeatable."),
+        "after" => (cursor, "A cursor, or `earliest`. Without it, and without `last`: from the next event."),
+        "last" => (
+            json!({"type": "integer", "minimum": LASTS.start(), "maximum": LASTS.end()}),
+            "The newest events of each topic, then on. Excludes `after`.",
+        ),
+        "limit" => (
+            json!({"type": "integer", "minimum": LIMITS.start(), "maximum": LIMITS.end(), "default": LIMIT}),
+            "Events in an answer.",
+        ),
+        "until" => (cursor, "A cursor: events up to it. Needs `after`."),
+        "timeout" => (seconds(&TIMEOUTS, config.longpoll_timeout), "Seconds to wait."),
+        "heartbeat" => (seconds(&HEARTBEATS, config.heartbeat), "Seconds of silence before a heartbeat."),
+        _ => panic!("no transport has a field {field:?}"),
     }
 }
 

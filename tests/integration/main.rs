@@ -15,6 +15,7 @@
 //! - `wire_errors`: each refusal, its status and its problem document
 //! - `wire_http`: the protocol beneath, at its edges
 //! - `observe`: metrics, statistics and the log, against what was done
+//! - `openapi`: the description of the endpoints, against what they answer
 //! - `clients`: programs of other hands, which `docs/clients.md` shows
 //! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
 //! - `packaging`: completions, the manual, the unit, the container
@@ -31,6 +32,7 @@ mod http;
 mod kernel;
 mod nginx;
 mod observe;
+mod openapi;
 mod packaging;
 mod paths;
 mod process;

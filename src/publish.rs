@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -159,10 +159,15 @@ struct Line<'a> {
     topic: String,
     #[serde(rename = "type")]
     kind: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     data: Option<&'a RawValue>,
     data_base64: Option<String>,
     datacontenttype: Option<String>,
+}
+
+/// A member that is there, though its value may be `null`.
+fn even_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 /// An idempotency key as it was sent, checked.

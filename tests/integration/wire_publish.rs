@@ -41,9 +41,10 @@ async fn a_batch_is_all_or_nothing() {
     let ndjson = ["Content-Type: application/x-ndjson"];
     let answer = server.ask(post("/v1/publish?topic=a", &ndjson, "1\n\n{\"x\":2}\r\n3")).await;
     assert_eq!(epoch.mask(&answer.body), r#"{"ids":["E-1","E-2","E-3"]}"#);
-    let own = "{\"topic\":\"b\",\"data\":1,\"type\":\"t\"}\n{\"topic\":\"c\",\"data_base64\":\"AP8H\"}";
+    let own = "{\"topic\":\"b\",\"data\":1,\"type\":\"t\"}\n{\"topic\":\"c\",\"data_base64\":\"AP8H\"}\n\
+               {\"topic\":\"d\",\"data\":null}";
     let answer = server.ask(post("/v1/publish", &ndjson, own)).await;
-    assert_eq!(epoch.mask(&answer.body), r#"{"ids":["E-4","E-5"]}"#);
+    assert_eq!(epoch.mask(&answer.body), r#"{"ids":["E-4","E-5","E-6"]}"#);
     for (body, field) in [
         ("{\"topic\":\"b\",\"data\":1}\nnonsense", "body"),
         ("{\"topic\":\"b\",\"data\":1}\n{\"topic\":\"b\"}", "data"),
@@ -55,7 +56,7 @@ async fn a_batch_is_all_or_nothing() {
         answer.is_problem(400, "invalid-request", Some(field));
         assert!(body.trim().is_empty() || answer.text().contains("line 2"), "{}", answer.text());
     }
-    assert_eq!(server.cursor().await, epoch.at(5), "nothing was left behind");
+    assert_eq!(server.cursor().await, epoch.at(6), "nothing was left behind");
 }
 
 #[tokio::test]

@@ -25,6 +25,12 @@ pub(crate) fn version(program: &str, words: &[&str], name: &str) -> String {
     format!("{name}{version}")
 }
 
+/// The version of `cargo TOOL`.
+pub(crate) fn cargo_tool(tool: &str) -> String {
+    let said = said("cargo", &[tool, "--version"]);
+    said.rsplit(' ').next().unwrap_or("unknown").to_owned()
+}
+
 fn said(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()

@@ -39,8 +39,10 @@ pub(crate) fn missing(deadline: Instant) -> Report {
             commands.push(vec!["rustup", "component", "add", component]);
         }
     }
-    if !succeeds("cargo", &["nextest", "--version"]) {
-        commands.push(vec!["cargo", "install", "--locked", "cargo-nextest"]);
+    for (tool, package) in [("nextest", "cargo-nextest"), ("fuzz", "cargo-fuzz")] {
+        if !succeeds("cargo", &[tool, "--version"]) {
+            commands.push(vec!["cargo", "install", "--locked", package]);
+        }
     }
     for folder in ["web/test", "tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder))
     {
@@ -69,6 +71,7 @@ pub(crate) fn missing(deadline: Instant) -> Report {
 fn packages() -> Vec<&'static str> {
     let wanted = [
         (succeeds("curl", &["--version"]), "curl"),
+        (succeeds("g++", &["--version"]), "g++"),
         (succeeds("go", &["version"]), "golang-go"),
         (succeeds("jq", &["--version"]), "jq"),
         (succeeds("systemd-analyze", &["--version"]), "systemd"),

@@ -2,6 +2,7 @@
 
 mod about;
 mod conformance;
+mod fuzz;
 mod install;
 mod run;
 mod steps;
@@ -15,9 +16,13 @@ use std::{
 };
 
 use steps::Step;
+use tally::Report;
 
 /// The whole may take this long, whatever hangs; a step is ended when the time is up.
 const BOUND: Duration = Duration::from_secs(30 * 60);
+
+/// The same for a long run of the fuzzer.
+const LONG_BOUND: Duration = Duration::from_secs(6 * 3600);
 
 const USAGE: &str = "\
 cargo xtask test [--no-install] [--only STEP]...
@@ -36,6 +41,13 @@ Runs Autobahn's WebSocket cases against /v1/echo over both delivery paths (about
 docs/conformance.md.
 
   --quick        leave out large messages, and write nothing
+
+cargo xtask fuzz [--quick] [--runs N] [TARGET]...
+
+Runs the targets of fuzz/ for ten million executions each (about twenty minutes), and writes docs/fuzzing.md.
+
+  --quick        a hundred thousand each, and write nothing
+  --runs N       so many each
 ";
 
 fn main() -> ExitCode {
@@ -44,11 +56,10 @@ fn main() -> ExitCode {
         Some("test") => {}
         Some("conformance") => {
             enter_root();
-            let report =
-                conformance::test(words.next().as_deref() == Some("--quick"), Instant::now() + BOUND);
-            println!("\n{} passed, {} failed", report.passed, report.failed);
-            return if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            let quick = words.next().as_deref() == Some("--quick");
+            return ended(conformance::test(quick, Instant::now() + BOUND));
         }
+        Some("fuzz") => return fuzz(words),
         _ => return usage(),
     }
     let (mut install, mut only) = (true, Vec::new());
@@ -64,6 +75,28 @@ fn main() -> ExitCode {
     }
     enter_root();
     test(install, &only)
+}
+
+fn fuzz(mut words: impl Iterator<Item = String>) -> ExitCode {
+    let (mut quick, mut runs, mut targets) = (false, None, Vec::new());
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--quick" => quick = true,
+            "--runs" => match words.next().and_then(|count| count.parse().ok()) {
+                Some(count) => runs = Some(count),
+                None => return usage(),
+            },
+            target if fuzz::is_target(target) => targets.push(word),
+            _ => return usage(),
+        }
+    }
+    enter_root();
+    ended(fuzz::test(quick, runs, &targets, Instant::now() + LONG_BOUND))
+}
+
+fn ended(report: Report) -> ExitCode {
+    println!("\n{} passed, {} failed", report.passed, report.failed);
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn enter_root() {

@@ -15,7 +15,7 @@ pub(crate) struct Step {
     runner: Runner,
 }
 
-pub(crate) static ALL: [Step; 12] = [
+pub(crate) static ALL: [Step; 13] = [
     step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
     step("types", &["npm", "--prefix", "web/test", "run", "types"], Runner::None),
     step("lint", &["npm", "--prefix", "web/test", "run", "lint"], Runner::None),
@@ -30,6 +30,7 @@ pub(crate) static ALL: [Step; 12] = [
     contract("one-core", &[("FANLIGHT_TEST_CORES", "1")]),
     contract("hosted-one-core", &[("FANLIGHT_TEST_PATH", "hosted"), ("FANLIGHT_TEST_CORES", "1")]),
     step("conformance", &["cargo", "xtask", "conformance", "--quick"], Runner::Own),
+    step("fuzz", &["cargo", "xtask", "fuzz", "--quick"], Runner::Own),
     step("doctest", &["cargo", "test", "--workspace", "--doc"], Runner::Doctest),
     Step {
         environment: &[("RUSTDOCFLAGS", "-D warnings")],

@@ -38,6 +38,8 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
+#[cfg(fuzzing)]
+pub use question::asked_anew;
 pub use record::Kind;
 
 pub(crate) use question::MAX_REQUEST;

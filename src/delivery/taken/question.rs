@@ -33,7 +33,7 @@ struct Around {
 
 impl Question {
     fn new(request: Option<&[u8]>, answer: &Parts, field: &str, wait: &Wait) -> Self {
-        let around = request.and_then(|request| around(request, wait.cursor.as_bytes()));
+        let around = request.and_then(|request| around(request, wait.cursor.as_bytes(), wait.presented));
         Self {
             head: AnswerHead::new(answer, field),
             budget: wait.budget,
@@ -53,8 +53,9 @@ impl Question {
     }
 }
 
-/// The one request head in `request`, split around the only place where the cursor stands.
-fn around<'a>(request: &'a [u8], cursor: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+/// The one request head in `request`, split around the only place where the cursor stands: as the value of the
+/// field that was read, spelled as it is written here. A cookie or the like may hold the same words.
+fn around<'a>(request: &'a [u8], cursor: &[u8], presented: bool) -> Option<(&'a [u8], &'a [u8])> {
     let ends = |window: &[u8]| window == b"\r\n\r\n";
     if request.len() > MAX_REQUEST || request.windows(4).position(ends)? + 4 != request.len() {
         return None;
@@ -62,10 +63,32 @@ fn around<'a>(request: &'a [u8], cursor: &[u8]) -> Option<(&'a [u8], &'a [u8])> 
     let mut places = request.windows(cursor.len()).enumerate().filter(|(_, window)| *window == cursor);
     let (at, _) = places.next()?;
     let (before, after) = (&request[..at], &request[at + cursor.len()..]);
-    // Whatever stands there in the next request must be the whole of it.
-    let is_inside = |byte: Option<&u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    (places.next().is_none() && !is_inside(before.last()) && !is_inside(after.first()))
-        .then_some((before, after))
+    let is_value = match presented {
+        true => is_header(before) && after.starts_with(b"\r\n"),
+        false => is_field(before) && matches!(after.first(), Some(b' ' | b'&')),
+    };
+    (places.next().is_none() && is_value).then_some((before, after))
+}
+
+/// Whether what comes next is the value of the header `Last-Event-ID`.
+fn is_header(before: &[u8]) -> bool {
+    let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let is_first = line.len() == before.len();
+    line.trim_ascii_end().eq_ignore_ascii_case(b"last-event-id:") && !is_first
+}
+
+/// Whether what comes next is the value of `after` in the query.
+fn is_field(before: &[u8]) -> bool {
+    (before.ends_with(b"?after=") || before.ends_with(b"&after=")) && !before.contains(&b'\n')
+}
+
+/// For the fuzzer: where the question that was asked by `request`, at `cursor`, is asked anew by `next`.
+#[cfg(fuzzing)]
+pub fn asked_anew(request: &[u8], cursor: &str, presented: bool, next: &[u8]) -> Option<Position> {
+    let answer = http::Response::new(()).into_parts().0;
+    let budget = Budget { events: 1, bytes: 1 };
+    let wait = Wait { timeout: Duration::ZERO, budget, cursor: cursor.to_owned(), presented };
+    Question::new(Some(request), &answer, "cursor", &wait).matches(next)
 }
 
 /// The questions of one core. Equal ones are one.
@@ -146,6 +169,10 @@ mod tests {
             b"GET /v1/longpoll?topic=a&after=z-77 HTTP/1.1\r\n\r\n",
             b"GET /v1/longpoll?topic=a&after=z%2d7 HTTP/1.1\r\n\r\n",
             b"GET /v1/longpoll?topic=a&after=z-7 HTTP/1.1\r\n\r\nGET",
+            b"GET /v1/longpoll?topic=a&after=z%2D7 HTTP/1.1\r\ncookie: last=z-7\r\n\r\n",
+            b"GET /v1/longpoll?topic=a&after=z%2D7 HTTP/1.1\r\nlast-event-id: z-7\r\n\r\n",
+            b"GET /v1/longpoll?topic=a&after=z%2D7 HTTP/1.1\r\nreferer: /?after=z-7 \r\n\r\n",
+            b"GET /v1/longpoll?topic=a&xafter=z-7 HTTP/1.1\r\n\r\n",
         ] {
             assert!(question(request).around.is_none(), "{request:?}");
         }

@@ -5,7 +5,7 @@
 //! app                          routes and layers
 //! delivery   publish           moves bytes; the one way in
 //! transport  bus  metrics      what stands on the wire; the log; what is counted
-//! event  topic  wsframe  fields  error  config  page
+//! event  topic  wsframe  fields  error  config  page  sync
 //! ```
 //!
 //! A module imports from the lines below its own. [`app::Gateway`] is where everything meets: serve it with
@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod page;
 pub mod publish;
 pub mod server;
+mod sync;
 pub mod topic;
 pub mod transport;
 pub mod wsframe;

@@ -12,14 +12,7 @@ pub mod reader;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    ops::RangeInclusive,
-    sync::{
-        Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -30,6 +23,10 @@ use self::{
 };
 use crate::{
     event::{Cursor, Draft, Epoch},
+    sync::{
+        Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     topic::{Subscription, Topic},
 };
 
@@ -76,7 +73,7 @@ impl Bus {
     /// A bus with an empty log.
     pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
         let state = State { log: Log::new(epoch, bounds), keys: Keys::default() };
-        Self { state: RwLock::new(state), version: AtomicU64::new(0), bells: Mutex::default() }
+        Self { state: RwLock::new(state), version: AtomicU64::new(0), bells: Mutex::new(Vec::new()) }
     }
 
     /// Appends all the drafts, one after the other, or none. A key that was used for the same content

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
     task::Waker,
     time::Duration,
 };
@@ -24,6 +21,10 @@ use crate::{
     },
     metrics::Metrics,
     publish::Publisher,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     topic::{Subscription, Topic},
     transport::Transport,
 };
@@ -42,6 +43,8 @@ pub struct Hub {
     publisher: Publisher,
     metrics: Arc<Metrics>,
     bell: Arc<Notify>,
+    /// The head when there was no feed yet: whatever comes behind it may concern one.
+    began: u64,
     feeds: Mutex<Feeds>,
     shared: Mutex<Shared>,
     draining: AtomicBool,
@@ -85,11 +88,13 @@ impl Hub {
     /// A hub without feeds. Somebody has to [`run`](Self::run) it.
     pub fn new(bus: Arc<Bus>, publisher: Publisher, metrics: Arc<Metrics>) -> Arc<Self> {
         let bell = bus.bell();
+        let began = bus.head().offset;
         Arc::new(Self {
             bus,
             publisher,
             metrics,
             bell,
+            began,
             feeds: Mutex::default(),
             shared: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -113,7 +118,7 @@ impl Hub {
 
     /// Wakes the feeds that each publish concerns, for ever.
     pub async fn run(&self) {
-        let mut seen = self.bus.head().offset;
+        let mut seen = self.began;
         loop {
             self.bell.notified().await;
             loop {

@@ -17,6 +17,8 @@ pub mod duplex;
 pub mod feed;
 pub mod hosted;
 pub mod hub;
+#[cfg(all(test, feature = "shuttle"))]
+mod model;
 mod session;
 pub mod taken;
 pub mod takeover;

@@ -15,13 +15,13 @@ pub(crate) struct Step {
     runner: Runner,
 }
 
-pub(crate) static ALL: [Step; 13] = [
+pub(crate) static ALL: [Step; 14] = [
     step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
     step("types", &["npm", "--prefix", "web/test", "run", "types"], Runner::None),
     step("lint", &["npm", "--prefix", "web/test", "run", "lint"], Runner::None),
     step(
         "clippy",
-        &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        &["cargo", "clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
         Runner::None,
     ),
     step("test", &["cargo", "nextest", "run", "--workspace"], Runner::Nextest),
@@ -29,6 +29,12 @@ pub(crate) static ALL: [Step; 13] = [
     contract("hosted", &[("FANLIGHT_TEST_PATH", "hosted")]),
     contract("one-core", &[("FANLIGHT_TEST_CORES", "1")]),
     contract("hosted-one-core", &[("FANLIGHT_TEST_PATH", "hosted"), ("FANLIGHT_TEST_CORES", "1")]),
+    // Under a model checker's locks, which no other test runs with.
+    step(
+        "model",
+        &["cargo", "nextest", "run", "--lib", "--features", "shuttle", "-E", "test(delivery::model)"],
+        Runner::Nextest,
+    ),
     step("conformance", &["cargo", "xtask", "conformance", "--quick"], Runner::Own),
     step("fuzz", &["cargo", "xtask", "fuzz", "--quick"], Runner::Own),
     step("doctest", &["cargo", "test", "--workspace", "--doc"], Runner::Doctest),

@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, header, request::Parts, uri::Authority},
+    http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -111,7 +111,25 @@ fn check_head(request: &Request, config: &Config) -> Result<(), Problem> {
         let detail = format!("it may have {} bytes", config.max_head.as_u64());
         return Err(Problem::new(Code::HeadTooLarge, detail));
     }
+    let headers = request.headers();
+    // RFC 9112, 3.2: who may ask depends on it, so there is one.
+    let hosts = headers.get_all(header::HOST).iter().take(2).count();
+    if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+        return Err(Problem::invalid("Host", "a request names one host"));
+    }
+    // RFC 9112, 6.1, and RFC 9110, 8.4: what is coded in another way would be taken for what it is not.
+    let is_coded = |header, known: &str| {
+        let mut codings = headers.get_all(header).iter();
+        codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(known.as_bytes()))
+    };
+    if is_coded(header::TRANSFER_ENCODING, "chunked") {
+        return Err(Problem::invalid("Transfer-Encoding", "chunked is the only one that is taken"));
+    }
     let has_body = request.body().size_hint().exact() != Some(0);
+    if has_body && is_coded(header::CONTENT_ENCODING, "identity") {
+        let detail = "a body is taken as it is: send it uncompressed";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Encoding"));
+    }
     if has_body && matches!(*request.method(), Method::GET | Method::HEAD) {
         let detail = "a GET has none here: send the fields in the query, or as a form by POST";
         return Err(Problem::invalid("body", detail));

@@ -13,7 +13,7 @@ mod upgrade;
 use std::{
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -67,6 +67,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     publisher: Publisher,
     watch: Watch,
+    /// The OpenAPI document of each role's listeners, once somebody asked.
+    described: [OnceLock<page::File>; 3],
     phase: AtomicU8,
     publishing: AtomicUsize,
 }
@@ -119,6 +121,7 @@ impl Gateway {
             metrics,
             publisher,
             watch: Watch::default(),
+            described: Default::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             publishing: AtomicUsize::new(0),
         }))

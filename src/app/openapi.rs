@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use axum::{extract::State, http::HeaderMap, response::Response as Answer};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     ComponentsBuilder, Content, HeaderBuilder, HttpMethod, Info, License, OpenApi, OpenApiBuilder,
@@ -17,9 +17,12 @@ use super::{App, endpoints, request};
 use crate::{
     config::Config,
     error::Code,
+    page::File,
     transport::{self, Hold, Transport, query},
 };
 
+/// A document loads nothing.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
 const ABOUT: &str = "Publish once; deliver by polling, long polling, chunked streaming, SSE or WebSocket: the same \
                      bytes and the same cursor on each. A GET may be asked as a HEAD. Any other path is a 404, any \
@@ -32,12 +35,16 @@ const CROWDED: [Code; 2] = [Code::TooManyRequests, Code::Unavailable];
 /// What a body can be refused for.
 const BODY: [Code; 3] = [Code::RequestTimeout, Code::TooLarge, Code::UnsupportedMediaType];
 
-/// `/openapi.json`.
-pub(super) async fn serve(State(app): State<App>) -> impl IntoResponse {
-    let document =
-        document(app.gateway.config(), |path| endpoints(app.role).iter().any(|(served, _)| *served == path));
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
-    (headers, document.to_json().expect("a document has no keys but strings"))
+/// `/openapi.json`: what this listener serves.
+pub(super) async fn serve(State(app): State<App>, headers: HeaderMap) -> Answer {
+    let described = app.gateway.0.described[app.role as usize].get_or_init(|| {
+        let served = endpoints(app.role);
+        let document =
+            document(app.gateway.config(), |path| served.iter().any(|(served, _)| *served == path));
+        let json = document.to_json().expect("a document has no keys but strings");
+        File::new("application/json", POLICY, json)
+    });
+    described.answer(&headers)
 }
 
 /// The description of those paths that a listener serves.

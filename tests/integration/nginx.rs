@@ -212,6 +212,10 @@ async fn an_event_source_outlives_a_restart() {
     gateway.signal("TERM");
     let (status, _) = gateway.ended().await;
     assert!(status.success());
+    // A page of another origin must be able to read even that, or its EventSource gives up.
+    let page = get_with("/v1/sse?topic=a", &["Origin: https://a.example"]);
+    let away = nginx.client.ask(page).await;
+    assert_eq!(away.head.get("access-control-allow-origin"), Some("https://a.example"));
     soon(async {
         while source.sent_away < 2 {
             source.connect(2).await;

@@ -334,6 +334,25 @@ async fn other_refusals() {
     let foreign = server.ask("GET /v1/cursor HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
     foreign.is_problem(403, "not-allowed", Some("Host"));
     assert!(foreign.text().contains("evil.example"));
+    for hosts in ["", "Host: localhost\r\nHost: evil.example\r\n"] {
+        let answer = server.ask(format!("GET /v1/cursor HTTP/1.1\r\n{hosts}\r\n")).await;
+        answer.is_problem(400, "invalid-request", Some("Host"));
+    }
+    // What it says would be published as if it were not compressed.
+    for (coding, status, word) in [
+        ("Content-Encoding: gzip", 415, "unsupported-media-type"),
+        ("Transfer-Encoding: gzip, chunked", 400, "invalid-request"),
+    ] {
+        let request = format!(
+            "POST /v1/publish?topic=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\
+             {coding}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
+        );
+        let request = match status {
+            400 => request.replacen("Transfer-Encoding: chunked\r\n", "", 1),
+            _ => request,
+        };
+        server.ask(request).await.is_problem(status, word, coding.split(':').next());
+    }
     let page = server.ask(get_with("/v1/cursor", &["Origin: https://evil.example"])).await;
     page.is_problem(403, "not-allowed", Some("Origin"));
     assert!(server.cursor().await.ends_with("-0"));

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::{
-    bus::{Bus, idempotency::Key},
+    bus::{Bus, Refusal, idempotency::Key},
     error::{Code, Problem},
     event::{Cursor, Data, Draft, OCTET_STREAM, base64, json},
     metrics::Metrics,
@@ -19,6 +19,8 @@ use crate::{
 const MAX_KIND: usize = 255;
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
+/// When to try again what came while the gateway went.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// The one way into the bus, for HTTP, for WebSocket and for the process itself.
 #[derive(Clone, Debug)]
@@ -43,11 +45,15 @@ impl Publisher {
     /// Publishes all the drafts, or finds the answer that the key was given before.
     ///
     /// # Errors
-    /// [`Code::IdempotencyMismatch`] if the key was used for another content.
+    /// [`Code::IdempotencyMismatch`] if the key was used for another content, [`Code::Unavailable`] once the
+    /// gateway goes.
     pub fn publish(&self, drafts: Vec<Draft>, key: Option<Key>) -> Result<Vec<Cursor>, Problem> {
         let (events, bytes) = (drafts.len() as u64, drafts.iter().map(|draft| draft.len() as u64).sum());
-        let published = self.bus.publish(drafts, key, self.now()).map_err(|mismatch| {
-            Problem::new(Code::IdempotencyMismatch, mismatch.to_string()).at("Idempotency-Key")
+        let published = self.bus.publish(drafts, key, self.now()).map_err(|refusal| match refusal {
+            Refusal::Mismatch(mismatch) => {
+                Problem::new(Code::IdempotencyMismatch, mismatch.to_string()).at("Idempotency-Key")
+            }
+            Refusal::Closed => Problem::new(Code::Unavailable, refusal.to_string()).retry_after(RETRY),
         })?;
         if published.is_new {
             self.metrics.events.inc_by(events);

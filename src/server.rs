@@ -104,6 +104,8 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
         if timeout(config.drain_timeout / 2, publishes_end).await.is_err() {
             tracing::warn!(publishes = gateway.publishing(), "publishes did not end in time");
         }
+        // Before anyone is told that this was all: no core takes an event that another's subscribers miss.
+        gateway.bus().close();
         phase.send_replace(Phase::Draining);
         connections.ended().await;
     };

@@ -11,12 +11,15 @@ fuzz_target!(|text: &str| {
     let whole: Option<Value> = serde_json::from_str(text).ok();
     if let Some(reference) = reference {
         assert!(reference.get().len() <= 64);
-        let reference: Value = serde_json::from_str(reference.get()).expect("it is JSON");
-        assert!(reference.is_string() || reference.is_number());
+        // It is repeated as it is written: a number need not be one that a double holds.
+        assert!(
+            reference.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
+        );
     }
     match op {
         Ok(op) => {
-            let whole = whole.expect("an operation is JSON");
+            // As is a number in the data; what holds one cannot be read to compare with.
+            let Some(whole) = whole else { return };
             let word = match &op {
                 Op::Subscribe { patterns, .. } => {
                     assert!(!patterns.is_empty());
@@ -28,7 +31,7 @@ fuzz_target!(|text: &str| {
                 }
                 Op::Publish { topic, data, .. } => {
                     assert_eq!(whole["topic"], **topic);
-                    assert_eq!(whole["data"], serde_json::from_str::<Value>(data.get()).unwrap());
+                    assert_eq!(serde_json::from_str(data.get()).ok(), Some(whole["data"].clone()));
                     "publish"
                 }
             };

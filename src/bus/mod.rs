@@ -14,6 +14,7 @@ mod tests;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
+use thiserror::Error;
 use tokio::sync::Notify;
 
 use self::{
@@ -43,6 +44,18 @@ pub struct Bus {
 struct State {
     log: Log,
     keys: Keys,
+    is_closed: bool,
+}
+
+/// Why nothing was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The key was used for another content.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// The log takes no more events.
+    #[error("the gateway is shutting down")]
+    Closed,
 }
 
 /// What came of a publish.
@@ -72,7 +85,7 @@ pub struct Held {
 impl Bus {
     /// A bus with an empty log.
     pub fn new(epoch: Epoch, bounds: Bounds) -> Self {
-        let state = State { log: Log::new(epoch, bounds), keys: Keys::default() };
+        let state = State { log: Log::new(epoch, bounds), keys: Keys::default(), is_closed: false };
         Self { state: RwLock::new(state), version: AtomicU64::new(0), bells: Mutex::new(Vec::new()) }
     }
 
@@ -80,19 +93,17 @@ impl Bus {
     /// gets the first answer.
     ///
     /// # Errors
-    /// [`Mismatch`] if the key was used for another content.
-    pub fn publish(
-        &self,
-        drafts: Vec<Draft>,
-        key: Option<Key>,
-        now: Duration,
-    ) -> Result<Published, Mismatch> {
+    /// A [`Refusal`]; the log is then as it was.
+    pub fn publish(&self, drafts: Vec<Draft>, key: Option<Key>, now: Duration) -> Result<Published, Refusal> {
         let mut state = self.write();
         let cursors = |log: &Log, offsets: RangeInclusive<u64>| offsets.map(|at| log.cursor(at)).collect();
         if let Some(key) = &key
             && let Some(offsets) = state.keys.answer(key, now)?
         {
             return Ok(Published { cursors: cursors(&state.log, offsets), is_new: false });
+        }
+        if state.is_closed {
+            return Err(Refusal::Closed);
         }
         let first = state.log.head() + 1;
         for draft in drafts {
@@ -107,6 +118,11 @@ impl Bus {
         drop(state);
         self.ring();
         Ok(Published { cursors, is_new: true })
+    }
+
+    /// Takes no event from now on: whatever was answered is in the log, and whoever reads to its end has it.
+    pub fn close(&self) {
+        self.write().is_closed = true;
     }
 
     /// A number that is another one once the log has changed. What was read between two looks at the same

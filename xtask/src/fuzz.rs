@@ -79,18 +79,18 @@ pub(crate) fn is_target(name: &str) -> bool {
 fn execute(target: &'static str, runs: u64, quick: bool, deadline: Instant) -> Outcome {
     let start = Instant::now();
     // What is new to the fuzzer is kept from one long run to the next, and out of the tree.
-    let found = format!("fuzz/found/{target}");
+    let found = format!("fuzz/found/{}{target}", if quick { "quick/" } else { "" });
+    if quick {
+        _ = fs::remove_dir_all(&found);
+    }
+    fs::create_dir_all(&found).expect("a folder can be made");
     let known = format!("fuzz/corpus/{target}");
     let mut command = cargo_fuzz(&["run", "--sanitizer", "none", target]);
-    if !quick {
-        fs::create_dir_all(&found).expect("a folder can be made");
-        command.arg(&found);
-    }
-    command.args([&*known, "--", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
+    command.args([&*found, &*known, "--", "-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
     command.arg(format!("-runs={runs}")).arg(format!("-max_len={LENGTH}"));
     command.arg(format!("-dict=fuzz/dictionaries/{target}"));
     if quick {
-        // The same for everyone; long runs are for what is new. Without a folder of its own it writes none.
+        // The same for everyone; long runs are for what is new.
         command.arg("-seed=1");
     }
     let ended = run::watched(&mut command, deadline);

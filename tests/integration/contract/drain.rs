@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use rstest::rstest;
 
 use crate::{
+    frames::{handshake, receive, text},
     harness,
     http::{Conn, get, post, soon},
     kernel::read_by_peer,
@@ -167,6 +168,65 @@ async fn an_answered_publish_is_delivered_before_the_end(
             answered.len(),
             received.len()
         );
+        server.ended().await;
+    }
+}
+
+/// The same over WebSockets, which publish on any core while subscribers of another are told that this was all.
+#[tokio::test]
+async fn an_operation_that_was_answered_is_delivered_before_the_end() {
+    for round in 0..3 {
+        let mut server = harness::start();
+        let mut subscribers = Vec::new();
+        for transport in [Chunked, Sse, Websocket, Chunked, Sse, Websocket] {
+            subscribers.push(server.subscribe_now(transport, &["topic"]).await.0);
+        }
+        let mut publishers = Vec::new();
+        for _ in 0..4 {
+            let mut conn = Conn::open(server.addr).await;
+            conn.send(handshake("/v1/websocket", &[])).await;
+            assert_eq!(conn.head().await.status, 101);
+            publishers.push(conn);
+        }
+        let publishing = publishers.into_iter().map(async |mut conn| {
+            let mut ids = Vec::new();
+            while conn.try_send(text(r#"{"op":"publish","topic":"topic","data":1}"#)).await {
+                let answer = loop {
+                    match receive(&mut conn).await {
+                        Some((0x81, payload)) => {
+                            let control: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+                            if control["control"] == "ack" || control["control"] == "error" {
+                                break Some(control);
+                            }
+                        }
+                        Some(_) => {}
+                        None => break None,
+                    }
+                };
+                match answer {
+                    Some(control) if control["control"] == "ack" => {
+                        ids.push(control["id"].as_str().unwrap().to_owned());
+                    }
+                    Some(control) => assert_eq!(control["status"], 503, "{control}"),
+                    None => break,
+                }
+            }
+            ids
+        });
+        let shut_down = async {
+            tokio::time::sleep(Duration::from_millis(100 + 50 * round)).await;
+            server.shut_down();
+        };
+        let reading = join_all(subscribers.iter_mut().map(to_the_end));
+        let (read, answered, ()) =
+            soon(async { tokio::join!(reading, join_all(publishing), shut_down) }).await;
+        let answered: Vec<String> = answered.into_iter().flatten().collect();
+        assert!(!answered.is_empty());
+        for (items, _) in &read {
+            let received = published(items);
+            let missing: Vec<_> = answered.iter().filter(|id| !received.contains(id)).collect();
+            assert!(missing.is_empty(), "{missing:?} of {} answered", answered.len());
+        }
         server.ended().await;
     }
 }

@@ -184,7 +184,7 @@ impl Gateway {
             routes = routes.route(path, answers);
         }
         if role != Role::Publish {
-            routes = routes.merge(page::router());
+            routes = routes.merge(page::router(false));
         }
         routes
             .fallback(answer::not_found)

@@ -1,1 +1,2 @@
-document.title='x'; export {};
+document.title = 'x';
+export {};

@@ -15,6 +15,8 @@ export interface Shape {
 
 /** Events closer than this came together, ms. */
 const TOGETHER = 4;
+/** Ends of our own making: nothing broke. */
+const OURS = new Set(['closed', 'changed', 'renewed', 'climbed']);
 /** How long is kept what may still be drawn, and what is counted, ms. */
 const DRAWN = 32_000;
 const COUNTED = 150_000;
@@ -100,7 +102,7 @@ export class LaneRecord {
       case 'gap':
         return this.gap(entry.from, entry.to, entry.reason, entry.at);
       case 'end':
-        return this.finish(entry.at, true);
+        return this.finish(entry.at, !OURS.has(entry.reason));
       case 'wait':
         return this.finish(entry.at, true);
     }
@@ -207,7 +209,10 @@ export class LaneRecord {
         exchange.lost = 'request';
         exchange.reached = exchange.answered ?? exchange.reached;
       }
-      flight.sent = Math.max(published, exchange?.lost === 'answer' ? exchange.reached : (exchange?.answered ?? at - delay));
+      flight.sent = Math.max(
+        published,
+        exchange?.lost === 'answer' ? exchange.reached : (exchange?.answered ?? at - delay),
+      );
       if (exchange?.lost === 'answer') {
         flight.dropped = flight.sent;
         flight.sent = at - delay;
@@ -216,7 +221,8 @@ export class LaneRecord {
     }
     const ready = Math.max(published, exchange?.reached ?? published);
     const excess = at - ready - delay;
-    if (!flight.isReplayed && ready === published && this.transport !== 'longpoll') this.delay.oneWay(at - published);
+    if (!flight.isReplayed && ready === published && this.transport !== 'longpoll')
+      this.delay.oneWay(at - published);
     if (this.isStalled(excess) && !flight.isReplayed) {
       if (previous && (previous.dropped !== undefined || (previous.landed ?? at) < at - TOGETHER)) {
         flight.sent = ready;
@@ -233,7 +239,8 @@ export class LaneRecord {
       return;
     }
     // Behind another on a slow line, or in an answer that left later.
-    const behind = this.transport === 'longpoll' ? (exchange?.answered ?? at - delay) : (this.last?.at ?? 0) - delay;
+    const behind =
+      this.transport === 'longpoll' ? (exchange?.answered ?? at - delay) : (this.last?.at ?? 0) - delay;
     flight.sent = Math.max(ready, Math.min(at - delay, behind));
   }
 
@@ -247,7 +254,8 @@ export class LaneRecord {
     for (const flight of this.pending.values()) {
       const [epoch] = place(flight.event.id);
       // Of a log that is no more, nothing comes any more.
-      if (!between(flight.event.id, from, to) && !(reason === 'restarted' && epoch === place(from)[0])) continue;
+      if (!between(flight.event.id, from, to) && !(reason === 'restarted' && epoch === place(from)[0]))
+        continue;
       this.lose(flight);
       count += 1;
     }

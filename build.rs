@@ -104,7 +104,8 @@ fn table(folder: &Path) -> io::Result<String> {
     let mut source = String::from("Ok(&[\n");
     for name in files {
         let path = folder.join(&name);
-        source += &format!("    ({:?}, include_bytes!({:?})),\n", format!("/{name}"), path.display().to_string());
+        source +=
+            &format!("    ({:?}, include_bytes!({:?})),\n", format!("/{name}"), path.display().to_string());
     }
     Ok(source + "])")
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 use axum::{
@@ -39,12 +40,17 @@ pub fn router<S: Clone + Send + Sync + 'static>(lab: bool) -> Router<S> {
         Ok(files) => files,
         Err(why) => {
             let file = File::new(HTML, POLICY, UNBUILT.replace("{why}", &escaped(why)));
-            return Router::new().route("/", get(move |headers: HeaderMap| async move { file.answer(&headers) }));
+            return Router::new()
+                .route("/", get(move |headers: HeaderMap| async move { file.answer(&headers) }));
         }
     };
     files.iter().fold(Router::new(), |router, &(path, content)| {
         if path == "/index.html" {
-            return router.route("/", get(move |uri, headers| index(uri, headers, policy, content)));
+            // The page must not have to ask: a 404 would stand in its console.
+            let html = String::from_utf8_lossy(content)
+                .replace("data-lab=\"off\"", if lab { LAB_ON } else { LAB_OFF });
+            let html: Arc<str> = html.into();
+            return router.route("/", get(move |uri, headers| index(uri, headers, policy, html.clone())));
         }
         let mut file = File::new(media_type(path), policy, content);
         file.is_immutable = path.starts_with("/assets/");
@@ -52,6 +58,8 @@ pub fn router<S: Clone + Send + Sync + 'static>(lab: bool) -> Router<S> {
     })
 }
 
+const LAB_ON: &str = "data-lab=\"on\"";
+const LAB_OFF: &str = "data-lab=\"off\"";
 const HTML: &str = "text/html; charset=utf-8";
 
 fn media_type(path: &str) -> &'static str {
@@ -69,14 +77,13 @@ async fn index(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     policy: &'static str,
-    content: &'static [u8],
+    html: Arc<str>,
 ) -> Response {
     let last = uri.path().rsplit('/').next().unwrap_or_default();
     if last.is_empty() {
-        return File::new(HTML, policy, content).answer(&headers);
+        return File::new(HTML, policy, html.to_string()).answer(&headers);
     }
-    let html = String::from_utf8_lossy(content);
-    let html = ["href", "src"].iter().fold(html.into_owned(), |html, name| {
+    let html = ["href", "src"].iter().fold(html.to_string(), |html, name| {
         html.replace(&format!("{name}=\"./"), &format!("{name}=\"./{}/", escaped(last)))
     });
     File::new(HTML, policy, html).answer(&headers)
@@ -208,9 +215,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_in_lab_mode_may_it_call_other_ports() {
-        let (_, headers, _) = asked(router(true), "GET", "/", "").await;
+        let (_, headers, html) = asked(router(true), "GET", "/", "").await;
         let policy = headers["content-security-policy"].to_str().unwrap();
-        assert_eq!(policy.replace(" http://127.0.0.1:* http://localhost:* ws://127.0.0.1:* ws://localhost:*", ""), POLICY);
+        assert!(String::from_utf8(html).unwrap().contains("data-lab=\"on\""));
+        assert_eq!(
+            policy.replace(" http://127.0.0.1:* http://localhost:* ws://127.0.0.1:* ws://localhost:*", ""),
+            POLICY
+        );
     }
 
     #[tokio::test]

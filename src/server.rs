@@ -1,8 +1,11 @@
 //! The server: listeners, a runtime per core, and the way down.
 
 mod connection;
+mod lines;
 mod refusal;
+mod shaped;
 mod socket;
+mod wire;
 
 use std::{future::Future, io, net::TcpListener as StdListener, rc::Rc, sync::Arc, thread, time::Duration};
 
@@ -23,6 +26,7 @@ use crate::{
         connections::{Connections, Permit},
         taken::{Back, Taken},
     },
+    lab::line::{Guest, Line},
 };
 
 /// How long a connection may be idle between two requests. Longer than proxies keep theirs (nginx: 60 s),
@@ -69,13 +73,25 @@ pub async fn run(
     let cores = start_cores(&gateway, &phases)?;
     let mut acceptors = JoinSet::new();
     let role = if separate { Role::Subscribe } else { Role::Both };
+    let acceptor = |role| Acceptor {
+        role,
+        inboxes: cores.inboxes.clone(),
+        connections: connections.clone(),
+        send_buffer: config.send_buffer.as_u64() as usize,
+    };
     let all = listeners.gateway.into_iter().map(|listener| (listener, role));
+    let mut pages = Vec::new();
     for (listener, role) in all.chain(listeners.publish.map(|listener| (listener, Role::Publish))) {
-        listener.set_nonblocking(true).map_err(StartError::Listener)?;
-        // Set before a connection is there: its receive side inherits it at once.
-        _ = socket2::SockRef::from(&listener).set_send_buffer_size(config.send_buffer.as_u64() as usize);
-        let listener = TcpListener::from_std(listener).map_err(StartError::Listener)?;
-        acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
+        if role != Role::Publish {
+            pages.extend(listener.local_addr().map(|address| address.port()));
+        }
+        let acceptor = acceptor(role);
+        let listener = acceptor.prepare(listener).map_err(StartError::Listener)?;
+        acceptors.spawn(async move { acceptor.accept(listener, None).await });
+    }
+    if let Some(lab) = gateway.lab() {
+        let opened = lab.attach(pages);
+        acceptors.spawn(lines::serve(gateway.clone(), lab.clone(), opened, acceptor(role)));
     }
     let expiring = tokio::spawn(gateway.clone().expire_for_ever());
     shutdown.await;
@@ -122,6 +138,8 @@ struct Arrival {
     stream: std::net::TcpStream,
     permit: Permit,
     role: Role,
+    /// Of a line, if it came over one.
+    guest: Option<Guest>,
 }
 
 /// A core's inbox, and how many connections it has.
@@ -146,25 +164,46 @@ impl Drop for Cores {
     }
 }
 
-/// One acceptor for all cores: each connection goes to the core that has the fewest.
-async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connections: Arc<Connections>) {
-    loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // The peer was gone already, or there is no descriptor left: neither ends the gateway.
-                tracing::debug!(%error, "a connection could not be accepted");
-                sleep(NO_DESCRIPTOR).await;
-                continue;
+/// Takes connections for all cores: each goes to the one that has the fewest.
+#[derive(Clone)]
+struct Acceptor {
+    role: Role,
+    inboxes: Vec<Inbox>,
+    connections: Arc<Connections>,
+    /// The kernel's, in bytes.
+    send_buffer: usize,
+}
+
+impl Acceptor {
+    /// A listener that can be accepted on.
+    fn prepare(&self, listener: StdListener) -> io::Result<TcpListener> {
+        listener.set_nonblocking(true)?;
+        // Set before a connection is there: its receive side inherits it at once.
+        _ = socket2::SockRef::from(&listener).set_send_buffer_size(self.send_buffer);
+        TcpListener::from_std(listener)
+    }
+
+    /// Takes what comes, for a line if it is one's, until there is no core left.
+    async fn accept(&self, listener: TcpListener, line: Option<&Arc<Line>>) {
+        loop {
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // The peer was gone already, or there is no descriptor left: neither ends the gateway.
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    sleep(NO_DESCRIPTOR).await;
+                    continue;
+                }
+            };
+            let Some(mut permit) = self.connections.admit(address) else { continue };
+            let Some(inbox) = self.inboxes.iter().min_by_key(|inbox| inbox.load.get()) else {
+                return;
+            };
+            permit.load_on(inbox.load.clone());
+            if let Ok(stream) = stream.into_std() {
+                let (role, guest) = (self.role, line.map(Line::join));
+                _ = inbox.arrivals.send(Arrival { stream, permit, role, guest });
             }
-        };
-        let Some(mut permit) = connections.admit(address) else { continue };
-        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.get()) else {
-            return;
-        };
-        permit.load_on(inbox.load.clone());
-        if let Ok(stream) = stream.into_std() {
-            _ = inbox.arrivals.send(Arrival { stream, permit, role });
         }
     }
 }
@@ -210,8 +249,8 @@ async fn core(
     let desk = Rc::new(Desk { answers, door: door.clone(), gateway, phases: phases.clone() });
     loop {
         tokio::select! {
-            Some(Arrival { stream, permit, role }) = inbox.recv() => {
-                connection::serve(&desk, stream, permit, role, Vec::new());
+            Some(arrival) = inbox.recv() => {
+                connection::serve(&desk, arrival, Vec::new());
                 begun += 1;
                 if begun % ARRIVALS == 0 {
                     yield_now().await;
@@ -219,7 +258,7 @@ async fn core(
             }
             Some(Back { stream, permit, read, publishes }) = backs.recv() => {
                 let role = if publishes { Role::Both } else { Role::Subscribe };
-                connection::serve(&desk, stream, permit, role, read);
+                connection::serve(&desk, Arrival { stream, permit, role, guest: None }, read);
             }
             _ = phases.changed() => break,
         }

@@ -14,7 +14,7 @@ use axum::{
 use http_body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer, Vary};
 
-use super::{App, answer};
+use super::{App, Gateway, answer};
 use crate::{
     config::Config,
     delivery::hosted::spread,
@@ -29,6 +29,10 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
 /// What a request carries that came on a connection too many: all it gets is a reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowded(pub Code);
+
+/// What a request carries that came over a line of the lab.
+#[derive(Clone, Copy, Debug)]
+pub struct OnLine;
 
 /// Lets a request through, or says why not.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -51,15 +55,20 @@ pub(super) async fn passed<F: Future<Output = Response>>(
 ) -> Response {
     let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz"];
     let checked = check_head(&request, app.gateway.config())
-        .and_then(|()| check_source(request.headers(), app.gateway.config()))
+        .and_then(|()| check_source(&request, &app.gateway))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
     let crowded = request.extensions().get::<Crowded>().is_some();
+    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let mut response = match checked {
         Ok(()) => answer(request).await,
         Err(problem) => problem.into_response(),
     };
     if let Some(code) = response.extensions().get() {
         app.gateway.metrics().refused(*code);
+    }
+    if on_line && let Some(page) = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned() {
+        // What a page may read it may time, too: only so does the browser tell it the HTTP version.
+        response.headers_mut().insert("timing-allow-origin", page);
     }
     if crowded && response.status() != 101 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -81,14 +90,20 @@ pub(super) fn full(request: &Request) -> Result<(), Problem> {
 }
 
 /// What pages of other origins may do: those that are allowed, everything.
-pub(super) fn cors(config: &Config) -> CorsLayer {
-    let (config, any) = (config.clone(), config.allow_origin.iter().any(|origin| origin == "*"));
+pub(super) fn cors(gateway: &Gateway) -> CorsLayer {
+    let mut methods = vec![Method::GET, Method::HEAD, Method::POST];
+    if gateway.lab().is_some() {
+        methods.extend([Method::PUT, Method::DELETE]);
+    }
+    let any = gateway.config().allow_origin.iter().any(|origin| origin == "*");
+    let gateway = gateway.clone();
     let allowed = move |origin: &HeaderValue, request: &Parts| {
-        any || origin.to_str().is_ok_and(|origin| is_allowed(origin, &request.headers, &config))
+        let on_line = request.extensions.get().is_some_and(|OnLine| true);
+        any || origin.to_str().is_ok_and(|origin| is_allowed(origin, &request.headers, on_line, &gateway))
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods(methods)
         .allow_headers([
             header::CONTENT_TYPE,
             header::AUTHORIZATION,
@@ -139,7 +154,9 @@ fn check_head(request: &Request, config: &Config) -> Result<(), Problem> {
 
 /// An open gateway on loopback is within reach of every page that its user opens, so it looks at the name it
 /// is called by (DNS can be made to point any name at it) and at the page that calls.
-fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
+fn check_source(request: &Request, gateway: &Gateway) -> Result<(), Problem> {
+    let (headers, config) = (request.headers(), gateway.config());
+    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if is_open_loopback(config) {
         let known = host.and_then(|host| host.parse::<Authority>().ok()).is_some_and(|host| {
@@ -158,7 +175,7 @@ fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     let foreign = headers
         .get_all(header::ORIGIN)
         .iter()
-        .find(|origin| !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, config)));
+        .find(|origin| !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, on_line, gateway)));
     match foreign {
         None => Ok(()),
         Some(_) => {
@@ -168,7 +185,8 @@ fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     }
 }
 
-fn is_allowed(origin: &str, headers: &HeaderMap, config: &Config) -> bool {
+fn is_allowed(origin: &str, headers: &HeaderMap, on_line: bool, gateway: &Gateway) -> bool {
+    let config = gateway.config();
     if config.allow_origin.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin)) {
         return true;
     }
@@ -179,7 +197,13 @@ fn is_allowed(origin: &str, headers: &HeaderMap, config: &Config) -> bool {
         return false;
     };
     let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
-    let same_port = page.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(port);
+    let page_port = page.port_u16().unwrap_or(port);
+    // The gateway's own pages may use its lines, which have ports of their own.
+    let on_own_line = || gateway.lab().is_some_and(|lab| lab.has_pages_on(page_port));
+    if on_line && is_loopback(page.host()) && is_loopback(host.host()) && on_own_line() {
+        return true;
+    }
+    let same_port = page_port == host.port_u16().unwrap_or(port);
     let same_host = page.host().eq_ignore_ascii_case(host.host());
     let both_loopback = is_open_loopback(config) && is_loopback(page.host()) && is_loopback(host.host());
     same_port && (same_host || both_loopback)

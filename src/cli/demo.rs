@@ -24,7 +24,7 @@ impl Demo {
     pub(crate) fn run(&self) -> ExitCode {
         // Whoever looks at a terminal wants no line for each connection of a page.
         let log_level = "info,fanlight::connection=warn".to_owned();
-        let config = Config { listen: vec![self.listen], log_level, ..Config::default() };
+        let config = Config { listen: vec![self.listen], log_level, lab: true, ..Config::default() };
         if !self.listen.ip().to_canonical().is_loopback() {
             let why = "the demo is open to everyone who can reach it, so it listens on loopback only \
                        (127.0.0.1 or [::1]); `fanlight serve` is for other addresses";

@@ -22,9 +22,8 @@ use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 
 use super::{IDLE, socket::Socket};
 use crate::{
-    app::{Answers, Crowded, Gateway, Phase, Role},
+    app::{Answers, Crowded, Gateway, OnLine, Phase},
     delivery::{
-        connections::Permit,
         duplex,
         taken::{Arrival, Door},
         takeover::{self, Endless, Leave, Leaving, MayLeave},
@@ -51,24 +50,33 @@ fn is_id(id: &HeaderValue) -> bool {
 type Exit = Rc<RefCell<Option<(Parts, Leave, usize)>>>;
 
 /// Serves the requests of one connection, of which some bytes may have been read before.
-pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit, role: Role, read: Vec<u8>) {
+pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
+    let super::Arrival { stream, permit, role, guest } = arrival;
     let config = desk.gateway.config();
     let crowded = permit.crowded();
-    let socket = match Socket::new(stream, permit, read, &desk.gateway) {
+    let on_line = guest.is_some();
+    let endless = Rc::new(Cell::new(false));
+    let shape = guest.map(|guest| (guest, endless.clone()));
+    let socket = match Socket::new(stream, permit, read, shape, &desk.gateway) {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
     };
     let heads = socket.heads();
     let watch = socket.watch();
     let permit = socket.permit();
-    let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
-    let (answers, may_take, leaving) =
-        (desk.answers[role as usize].clone(), crowded.is_none() && !config.no_takeover, exit.clone());
+    let (answers, may_take, leaving) = (
+        desk.answers[role as usize].clone(),
+        crowded.is_none() && !on_line && !config.no_takeover,
+        exit.clone(),
+    );
     let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
+        }
+        if on_line {
+            request.extensions_mut().insert(OnLine);
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
         let again = permit.upgrade().is_some_and(|permit| {

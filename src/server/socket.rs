@@ -2,7 +2,7 @@
 //! request head, and for taking what it is sent.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     future::Future,
     io,
@@ -22,7 +22,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::refusal;
+use super::{refusal, shaped::Shaped, wire::Wire};
 use crate::{
     app::Gateway,
     delivery::{
@@ -30,6 +30,7 @@ use crate::{
         taken::MAX_REQUEST,
     },
     error::Code,
+    lab::line::Guest,
     metrics::{Metrics, Path},
 };
 
@@ -43,7 +44,7 @@ thread_local! {
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: Rc<RefCell<TcpStream>>,
+    stream: Rc<RefCell<Wire>>,
     permit: Rc<RefCell<Permit>>,
     metrics: Arc<Metrics>,
     /// What was read before hyper had the connection, until it is read.
@@ -72,7 +73,7 @@ pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
 /// Looks past what a client sends that gets an answer without an end, for the end of the client.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Rc<RefCell<TcpStream>>);
+pub(super) struct Watch(Rc<RefCell<Wire>>);
 
 impl Watch {
     /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
@@ -133,11 +134,13 @@ impl Drop for Answering {
 }
 
 impl Socket {
-    /// Prepares an accepted connection. Needs a runtime.
+    /// Prepares an accepted connection, which a line may shape (what is written has no end while the cell is
+    /// true). Needs a local task set.
     pub(super) fn new(
         stream: std::net::TcpStream,
         permit: Permit,
         read: Vec<u8>,
+        shape: Option<(Guest, Rc<Cell<bool>>)>,
         gateway: &Gateway,
     ) -> io::Result<Self> {
         let config = gateway.config();
@@ -145,9 +148,15 @@ impl Socket {
         stream.set_nodelay(true)?;
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
+        let permit = Rc::new(RefCell::new(permit));
+        let wire = match shape {
+            None => Wire::Plain(stream),
+            // A connection is there until its last byte has arrived.
+            Some((guest, endless)) => Wire::Shaped(Shaped::new(stream, guest, endless, permit.clone())),
+        };
         Ok(Self {
-            stream: Rc::new(RefCell::new(stream)),
-            permit: Rc::new(RefCell::new(permit)),
+            stream: Rc::new(RefCell::new(wire)),
+            permit,
             metrics: gateway.metrics().clone(),
             read: read.into(),
             request: Some(Vec::new()),
@@ -365,6 +374,6 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(self.stream.borrow().shut_down())
     }
 }

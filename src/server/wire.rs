@@ -1,0 +1,91 @@
+//! What a connection's bytes go over: a socket as it is, or one that a line shapes.
+
+use std::{
+    io,
+    net::Shutdown,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::shaped::Shaped;
+
+/// A socket, shaped or not.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Shaped(Shaped),
+}
+
+impl Wire {
+    /// Writes what can be written at once.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.try_write(bytes),
+            Self::Shaped(shaped) => shaped.try_write(bytes),
+        }
+    }
+
+    /// Says that nothing more is written.
+    pub(super) fn shut_down(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Shaped(shaped) => {
+                shaped.shut_down();
+                Ok(())
+            }
+        }
+    }
+
+    /// The socket. One that is shaped stays where it is.
+    pub(super) fn into_std(self) -> io::Result<std::net::TcpStream> {
+        match self {
+            Self::Plain(stream) => stream.into_std(),
+            Self::Shaped(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Shaped(shaped) => Pin::new(shaped).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Shaped(shaped) => Pin::new(shaped).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Shaped(shaped) => Pin::new(shaped).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Shaped(shaped) => Pin::new(shaped).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shut_down())
+    }
+}

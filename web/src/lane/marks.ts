@@ -53,7 +53,8 @@ export interface Exchange {
 }
 
 export type Mark =
-  | { kind: 'heartbeat' | 'empty'; at: number; delay: number }
+  | { kind: 'heartbeat'; at: number; delay: number }
+  | { kind: 'empty'; at: number; delay: number }
   | { kind: 'gap'; at: number; count: number; reason: string }
   /** The viewer's own message: a frame on the socket, or a POST beside the stream, answered at `back`. */
   | { kind: 'said'; at: number; isFrame: boolean; delay: number; back?: number; isFailed?: boolean };

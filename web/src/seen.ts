@@ -1,0 +1,52 @@
+import type { Lab } from './lab.ts';
+import type { Seen } from './reading.ts';
+
+/** What the reading is made from, as it is now. */
+export function look(lab: Lab): Seen {
+  const now = performance.now();
+  const settings = lab.settings.value;
+  const cut = lab.cuts.at(-1);
+  const ended = cut && cut.to < Number.POSITIVE_INFINITY ? cut.to : undefined;
+  const after = cut?.from ?? now;
+  const running = lab.lanes.filter((lane) => lane.state !== 'stopped');
+  const replayed = running.map(
+    ({ record }) => record.arrivals.filter((arrival) => arrival.isReplayed && arrival.at > after).length,
+  );
+  const gaps = running.flatMap(({ record }) =>
+    record.marks.map((mark) => (mark.kind === 'gap' && mark.at > after ? mark.count : 0)),
+  );
+  const hidden = lab.hidden.findLast((span) => span.to < Number.POSITIVE_INFINITY && span.to - span.from > 2000);
+  const poll = lab.lanes.find((lane) => lane.transport === 'poll');
+  // Far beyond what the set round trip could explain, and with no network cut.
+  const patience = 2000 + 4 * settings.rtt;
+  return {
+    settings,
+    figures: lab.figures,
+    rate: lab.rate,
+    isCut: lab.cut.value !== undefined,
+    sinceCut: ended === undefined ? undefined : now - ended,
+    isReconnecting: running.some((lane) => lane.state !== 'open'),
+    replayed: Math.max(0, ...replayed),
+    missed: Math.max(0, ...gaps),
+    hidden: hidden && {
+      ms: hidden.to - hidden.from,
+      ago: now - hidden.to,
+      polls: poll?.record.requests.filter((at) => at >= hidden.from && at < hidden.to).length ?? 0,
+      expected: Math.floor((hidden.to - hidden.from) / settings.poll),
+    },
+    starved:
+      settings.shared && lab.isOpen.value && lab.cut.value === undefined
+        ? running
+            .filter(({ transport, record }) => {
+              const exchange = record.exchange;
+              return (
+                transport !== 'websocket' &&
+                exchange?.opened === undefined &&
+                exchange !== undefined &&
+                now - exchange.asked > (transport === 'longpoll' ? 27_000 : 0) + patience
+              );
+            })
+            .map((lane) => lane.transport)
+        : [],
+  };
+}

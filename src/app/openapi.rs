@@ -2,6 +2,8 @@
 //!
 //! What a transport takes, and what each problem is, comes from where the gateway itself has it.
 
+mod lab;
+
 use std::collections::BTreeMap;
 
 use axum::{extract::State, http::HeaderMap, response::Response as Answer};
@@ -73,6 +75,7 @@ fn document(config: &Config, is_served: impl Fn(&str) -> bool) -> OpenApi {
             tag("Subscribe", "Events, over the transport of one's choice."),
             tag("Publish", "Events, one or many at once."),
             tag("Operate", "For those who run the gateway."),
+            tag("Lab", "Connections as they are elsewhere: `--lab`."),
         ]))
         .paths(paths)
         .components(Some(ComponentsBuilder::new().schemas_from_iter(schemas).build()))
@@ -113,6 +116,7 @@ fn operations(config: &Config) -> Vec<(&'static str, HttpMethod, Operation)> {
     all.extend(websockets(config));
     all.push(("/v1/publish", HttpMethod::Post, publish(config)));
     all.extend(others());
+    all.extend(lab::operations());
     all
 }
 

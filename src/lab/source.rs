@@ -47,7 +47,7 @@ pub async fn run(line: Arc<Line>, publisher: Publisher) {
             }
             let times = schedule.due(Instant::now());
             last = Some(schedule.next() - schedule.every);
-            match publish(&publisher, &source, &mut number, times * u64::from(source.burst)).await {
+            match publish(&line, &publisher, &source, &mut number, times * u64::from(source.burst)).await {
                 Ok(()) => {}
                 Err(problem) if problem.code == Code::Unavailable => return,
                 Err(problem) => {
@@ -61,15 +61,16 @@ pub async fn run(line: Arc<Line>, publisher: Publisher) {
     }
 }
 
-/// Publishes so many events, and counts them.
+/// Publishes so many events while the line lasts, and counts them.
 async fn publish(
+    line: &Line,
     publisher: &Publisher,
     source: &Source,
     number: &mut u64,
     count: u64,
 ) -> Result<(), Problem> {
     let last = *number + count;
-    while *number < last {
+    while *number < last && !line.has_ended() {
         let next = last.min(*number + SLICE);
         let drafts = (*number + 1..=next)
             .map(|number| {

@@ -361,19 +361,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mover<S> {
         let state = &mut *shared.borrow_mut();
         state.task = Some(cx.waker().clone());
         self.poll_up(cx, state);
-        self.poll_down(cx, state);
         loop {
-            let now = Instant::now();
-            if state.up.arrived(now).is_some() {
+            let blocked = self.poll_down(cx, state);
+            if state.up.arrived(Instant::now()).is_some() {
                 state.wake_reader();
             } else if is_due(&mut self.up_due, state.up.due(), cx) {
                 continue;
             }
-            if state.down.arrived(now).is_none() && is_due(&mut self.down_due, state.down.due(), cx) {
-                self.poll_down(cx, state);
-                continue;
+            // The socket wakes the task if it takes no more, the timer if nothing more has arrived.
+            if blocked || !is_due(&mut self.down_due, state.down.due(), cx) {
+                break;
             }
-            break;
         }
         if !state.left {
             self.moved = Instant::now();
@@ -410,10 +408,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mover<S> {
         cx.waker().wake_by_ref();
     }
 
-    /// From the flight into the socket.
-    fn poll_down(&mut self, cx: &mut Context<'_>, state: &mut State) {
+    /// From the flight into the socket; whether that takes no more.
+    fn poll_down(&mut self, cx: &mut Context<'_>, state: &mut State) -> bool {
         let now = Instant::now();
-        let mut moved = false;
+        let (mut moved, mut blocked) = (false, false);
         loop {
             let written = match state.down.arrived(now) {
                 Some(Cargo::Bytes(bytes)) => Pin::new(&mut self.socket).poll_write(cx, bytes),
@@ -423,7 +421,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mover<S> {
                 None => break,
             };
             match written {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    blocked = true;
+                    break;
+                }
                 Poll::Ready(Ok(count)) => {
                     self.said_all |= count == 0;
                     state.down.take(count);
@@ -439,6 +440,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Mover<S> {
             self.moved = now;
             state.wake_writer();
         }
+        blocked
     }
 
     fn broken(&mut self, state: &mut State) {

@@ -217,8 +217,12 @@ async fn core(
                     yield_now().await;
                 }
             }
-            Some(Back { stream, permit, read, publishes }) = backs.recv() => {
-                let role = if publishes { Role::Both } else { Role::Subscribe };
+            Some(Back { stream, permit, read, publishes, subscribes }) = backs.recv() => {
+                let role = match (publishes, subscribes) {
+                    (true, true) => Role::Both,
+                    (true, false) => Role::Publish,
+                    (false, _) => Role::Subscribe,
+                };
                 connection::serve(&desk, stream, permit, role, read);
             }
             _ = phases.changed() => break,

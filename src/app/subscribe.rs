@@ -96,6 +96,7 @@ async fn open(
         publishes: app.role == Role::Both,
         fresh: false,
         wait,
+        offer: None,
     };
     match (transport.hold(), kind) {
         (Hold::ForGood, Some(kind)) => Ok(leave(head(transport), entry(kind, reader, hello, None))),

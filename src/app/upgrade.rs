@@ -53,6 +53,7 @@ pub(super) async fn echo(State(app): State<App>, request: Request) -> Response<B
             publishes: false,
             fresh: false,
             wait: None,
+            offer: None,
         }),
         Ok(()) => {
             let nothing = app.gateway.bus().open(Subscription::default(), Position::Now);
@@ -94,6 +95,7 @@ fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem
             publishes,
             fresh,
             wait: None,
+            offer: None,
         }));
     }
     let subscriber = Subscriber {

@@ -64,10 +64,17 @@ pub(crate) struct Figures {
     pub(crate) taken: bool,
     /// Where among the transports its last request's is, if that was for one.
     transport: Option<u8>,
+    /// Whether its last request published.
+    publishes: bool,
+    /// How often a publisher's next request was another than was expected.
+    pub(crate) misses: u8,
     pub(crate) end: End,
     /// What its last request was called by the client, or by a proxy before us.
     pub(crate) request_id: Option<Box<Box<str>>>,
 }
+
+/// After so many a publisher's requests are not expected to be alike.
+const MISSES: u8 = 3;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +129,8 @@ impl Connections {
             events: 0,
             taken: false,
             transport: None,
+            publishes: false,
+            misses: 0,
             end: End::default(),
             request_id: None,
         };
@@ -169,8 +178,11 @@ impl Figures {
         let name = path.rsplit('/').next().unwrap_or_default();
         let transport = transport::ALL.iter().position(|known| known.name() == name);
         let transport = transport.map(|at| at as u8);
-        let again = transport.is_some() && transport == self.transport;
+        let publishes = name == "publish";
+        let again = (transport.is_some() && transport == self.transport)
+            || (publishes && self.publishes && self.misses < MISSES);
         self.transport = transport;
+        self.publishes = publishes;
         self.request_id = id.map(|id| Box::new(id.into()));
         again
     }

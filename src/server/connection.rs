@@ -75,7 +75,8 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             let id = request_id.as_ref().and_then(|id| id.to_str().ok());
             permit.borrow_mut().figures.request(request.uri().path(), id)
         });
-        if request.method() == Method::GET && request.version() == Version::HTTP_11 {
+        let may_leave = request.method() == Method::GET || request.uri().path() == "/v1/publish";
+        if may_leave && request.version() == Version::HTTP_11 {
             let taken = may_take && takeover::is_persistent(request.headers());
             request.extensions_mut().insert(MayLeave { taken, again });
         }

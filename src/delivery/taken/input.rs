@@ -1,8 +1,8 @@
 //! From sockets to answers: the frames of a WebSocket, the next request of a long poll, the end of a peer.
 
-use std::{net::TcpStream, sync::Arc};
+use std::{net::TcpStream, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use rustix::{
     event::epoll,
     io::Errno,
@@ -13,6 +13,7 @@ use slab::Slab;
 use super::{
     Back, Taken,
     groups::Groups,
+    posting::Found,
     record::{Kind, Record, State},
     ticks,
 };
@@ -32,6 +33,8 @@ use crate::{
 
 /// Reads of one connection before others get a turn.
 const READS: usize = 4;
+/// How long the rest of a publish may take; hyper, which has longer deadlines, waits for what takes longer.
+const REST: Duration = Duration::from_secs(1);
 /// Answers that may wait to be sent before no more operations are read.
 const ANSWERS: usize = 64 << 10;
 
@@ -53,20 +56,26 @@ impl Taken {
             }
             // It has to wait for its answer.
             Kind::Poll | Kind::Longpoll => {}
+            Kind::Publish if record.blocked => {}
+            Kind::Publish => self.read_publishes(key),
             Kind::Websocket | Kind::Echo => self.read_frames(key),
         }
     }
 
     /// A peer that shuts its sending side is gone. What it said before is heard.
     pub(super) fn hang_up(&mut self, key: u32) {
-        if self.records[key as usize].kind.is_framed() {
-            self.read_frames(key);
+        let kind = self.records[key as usize].kind;
+        if kind.is_framed() || kind == Kind::Publish {
+            self.read(key);
             if self.records.get(key as usize).is_some_and(|record| record.unread && !record.blocked) {
                 return;
             }
         }
-        if self.records.contains(key as usize) {
-            self.remove(key, End::Closed);
+        match self.records.get_mut(key as usize) {
+            // What it published is answered to the end.
+            Some(record) if record.blocked && kind == Kind::Publish => record.state = State::Ending,
+            Some(_) => self.remove(key, End::Closed),
+            None => {}
         }
     }
 
@@ -124,11 +133,82 @@ impl Taken {
         }
     }
 
-    fn give_back(&mut self, key: u32, read: Vec<u8>) {
+    /// Publishes what was sent, and answers it, in one write for all that came at once. What is no request like the
+    /// last, or would be refused, is hyper's to read.
+    fn read_publishes(&mut self, key: u32) {
+        let record = &mut self.records[key as usize];
+        let mut input =
+            record.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input)).unwrap_or_default();
+        record.tidy();
+        let mut answers = Vec::new();
+        let mut is_other = record.posting.is_none();
+        for _ in 0..READS {
+            match self.receive(key) {
+                Heard::Bytes(count) => input.extend_from_slice(&self.scratch[..count]),
+                Heard::Nothing => {}
+                Heard::Gone if input.is_empty() => return self.remove(key, End::Closed),
+                Heard::Gone => self.records[key as usize].unread = false,
+            }
+            is_other |= self.publish(key, &mut input, &mut answers);
+            if is_other || !self.records[key as usize].unread || answers.len() >= ANSWERS {
+                break;
+            }
+        }
+        if !answers.is_empty() {
+            self.say(key, &answers);
+        }
+        let Some(record) = self.records.get_mut(key as usize) else { return };
+        if record.blocked {
+            record.unread |= !input.is_empty();
+            if !input.is_empty() {
+                record.backlog().input = input;
+            }
+            return;
+        }
+        if is_other && !input.is_empty() {
+            record.permit.figures.misses = record.permit.figures.misses.saturating_add(1);
+            return self.give_back(key, input.to_vec());
+        }
+        let wait = if input.is_empty() { self.settings.idle } else { REST };
+        if !input.is_empty() {
+            record.backlog().input = input;
+        }
+        self.due_in(key, ticks(wait));
+        if self.records[key as usize].unread {
+            self.unread.push_back(key);
+        }
+    }
+
+    /// Publishes the requests at the beginning of `input`, and takes them off it; whether something else follows.
+    fn publish(&mut self, key: u32, input: &mut BytesMut, answers: &mut Vec<u8>) -> bool {
+        let record = &mut self.records[key as usize];
+        let Some(posting) = &record.posting else { return true };
+        let publisher = &self.settings.publisher;
+        loop {
+            let (body, length) = match posting.find(input) {
+                Found::Same(body, length) => (body, length),
+                Found::Part => return false,
+                Found::Other => return true,
+            };
+            let arrived = publisher.now();
+            let published =
+                posting.draft(publisher, body).and_then(|draft| publisher.publish(vec![draft], None));
+            let Ok(ids) = published else { return true };
+            self.settings.metrics.publishing.observe(publisher.now().saturating_sub(arrived));
+            posting.answer(answers, ids[0]);
+            record.permit.figures.requests = record.permit.figures.requests.saturating_add(1);
+            input.advance(length);
+        }
+    }
+
+    pub(super) fn give_back(&mut self, key: u32, read: Vec<u8>) {
         let record = self.take_out(key);
         if epoll::delete(self.epoll.get_ref(), &record.socket).is_ok() {
-            let Record { socket, permit, publishes, .. } = record;
-            _ = self.backs.send(Back { stream: TcpStream::from(socket), permit, read, publishes });
+            let Record { socket, permit, kind, publishes, .. } = record;
+            let (publishes, subscribes) =
+                if kind == Kind::Publish { (true, publishes) } else { (publishes, true) };
+            let stream = TcpStream::from(socket);
+            _ = self.backs.send(Back { stream, permit, read, publishes, subscribes });
         }
     }
 

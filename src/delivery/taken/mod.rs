@@ -15,6 +15,7 @@ mod groups;
 mod input;
 mod output;
 mod piece;
+mod posting;
 mod question;
 mod record;
 
@@ -47,13 +48,14 @@ pub(crate) use question::MAX_REQUEST;
 use self::{
     groups::Groups,
     piece::Pieces,
+    posting::Posting,
     question::Questions,
     record::{NEVER, Record, State},
 };
 use super::{
     census::{self, Census, Listeners},
     connections::{End, Permit},
-    takeover::{self, Entry},
+    takeover::{self, Entry, PublishHead},
 };
 use crate::{
     bus::{Bus, reader::Position},
@@ -112,8 +114,9 @@ pub(crate) struct Back {
     pub(crate) stream: TcpStream,
     pub(crate) permit: Permit,
     pub(crate) read: Vec<u8>,
-    /// Whether publishing is taken where it came in.
+    /// Whether publishing is taken where it came in, and whether subscribing is.
     pub(crate) publishes: bool,
+    pub(crate) subscribes: bool,
 }
 
 /// The taken connections of one core.
@@ -356,6 +359,8 @@ impl Taken {
             .wait
             .as_ref()
             .map(|wait| self.questions.ask(request.as_deref(), &head, self.settings.cursor_field, wait));
+        let first = entry.offer.as_ref().map(|offer| (PublishHead::new(&head), offer.id));
+        let posting = entry.offer.and_then(|offer| Posting::new(request.as_deref(), &head, *offer));
         let slot = self.records.vacant_entry();
         let key = slot.key() as u32;
         let (group, seat, shared) = self.groups.join(reader.subscription().clone(), key);
@@ -366,7 +371,11 @@ impl Taken {
             socket,
             reader,
             kind,
-            state: if question.is_some() { State::Waiting } else { State::Open },
+            state: match kind {
+                Kind::Publish => State::Asking,
+                _ if question.is_some() => State::Waiting,
+                _ => State::Open,
+            },
             listed: false,
             blocked: false,
             stalled: NEVER,
@@ -379,6 +388,7 @@ impl Taken {
             group,
             seat,
             question,
+            posting: posting.map(Box::new),
             backlog: None,
             permit,
         });
@@ -394,15 +404,20 @@ impl Taken {
             return self.remove(key, End::Failed);
         }
         let wait = match (&record.question, kind) {
+            (_, Kind::Publish) => ticks(self.settings.idle),
             (Some(question), _) => ticks(question.timeout),
             (None, _) => record.heartbeat,
         };
         self.due_in(key, wait);
-        if self.records[key as usize].question.is_none() {
+        if let Some((head, id)) = first {
+            let mut opening = Vec::with_capacity(256);
+            posting::answer(&head, &mut opening, id);
+            self.say(key, &opening);
+        } else if self.records[key as usize].question.is_none() {
             let mut opening = Vec::with_capacity(512);
             takeover::write_head(&mut opening, &head);
             match kind {
-                Kind::Echo => {}
+                Kind::Echo | Kind::Publish => {}
                 Kind::Websocket => Websocket.hello(&mut opening, &entry.hello, self.settings.retry),
                 _ => piece::put(kind, &mut opening, &mut Vec::new(), |out| {
                     kind.transport().hello(out, &entry.hello, self.settings.retry);
@@ -411,9 +426,11 @@ impl Taken {
             self.say(key, &opening);
         }
         if self.records.contains(key as usize) {
-            if self.records[key as usize].unread && kind.is_framed() {
+            if self.records[key as usize].unread && (kind.is_framed() || kind == Kind::Publish) {
                 self.read(key);
             }
+        }
+        if self.records.contains(key as usize) {
             self.list(key);
         }
     }

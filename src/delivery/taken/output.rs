@@ -171,7 +171,11 @@ impl Taken {
         match record.state {
             State::Open => self.beat(key),
             State::Waiting => self.answer_empty(key, false),
-            State::Asking | State::Closing | State::Ending => self.finish(key),
+            State::Asking => match record.backlog.take().filter(|backlog| !backlog.input.is_empty()) {
+                Some(backlog) => self.give_back(key, backlog.input.to_vec()),
+                None => self.finish(key),
+            },
+            State::Closing | State::Ending => self.finish(key),
         }
     }
 
@@ -210,6 +214,7 @@ impl Taken {
         let mut out = Vec::with_capacity(128);
         match kind {
             Kind::Poll | Kind::Longpoll => self.answer_empty(key, true),
+            Kind::Publish => self.finish(key),
             Kind::Echo => self.close(key, 1012, "drain"),
             Kind::Websocket => {
                 Websocket.control(&mut out, &reconnect);

@@ -4,7 +4,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 
 use bytes::BytesMut;
 
-use super::question::Question;
+use super::{posting::Posting, question::Question};
 use crate::{
     bus::reader::Reader,
     delivery::connections::Permit,
@@ -29,6 +29,8 @@ pub enum Kind {
     Websocket,
     /// WebSocket: whatever comes goes back.
     Echo,
+    /// No subscriber: one request after the other publishes.
+    Publish,
 }
 
 impl Kind {
@@ -43,16 +45,17 @@ impl Kind {
         match self {
             Self::Chunked => &Chunked,
             Self::Sse => &Sse,
-            Self::Poll => &Poll,
+            // A publisher is told nothing that a transport would have to say.
+            Self::Poll | Self::Publish => &Poll,
             Self::Longpoll => &Longpoll,
             Self::Websocket | Self::Echo => &Websocket,
         }
     }
 
-    /// The transport that it is counted under as a subscriber: an echo is none, and who polls has no subscription
-    /// between two requests.
+    /// The transport that it is counted under as a subscriber: an echo and a publisher are none, and who polls has no
+    /// subscription between two requests.
     pub(super) fn counted(self) -> Option<&'static str> {
-        (!matches!(self, Self::Echo | Self::Poll)).then(|| self.transport().name())
+        (!matches!(self, Self::Echo | Self::Poll | Self::Publish)).then(|| self.transport().name())
     }
 
     /// Whether it speaks in frames, in both directions.
@@ -107,6 +110,7 @@ pub(super) struct Record {
     pub(super) group: u32,
     pub(super) seat: u32,
     pub(super) question: Option<Arc<Question>>,
+    pub(super) posting: Option<Box<Posting>>,
     pub(super) backlog: Option<Box<Backlog>>,
     pub(super) permit: Permit,
 }

@@ -360,7 +360,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         let mut decoder = Decoder::new(READ);
         let mut input = self.input.split();
-        self.book(Direction::In, &Bill::of(Purpose::Controls, std::mem::take(&mut self.heard) + input.len()));
+        let rest = std::mem::take(&mut self.heard) + input.len();
+        self.book(Direction::In, &Bill::of(Purpose::Controls, rest));
         loop {
             let moved = exchange(&mut self.io, &mut self.output, &mut input).await?;
             if let Moved::In(bytes) = moved {

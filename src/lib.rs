@@ -5,7 +5,7 @@
 //! app                          routes and layers
 //! delivery   publish   lab     moves bytes; the one way in; lines that are shaped
 //! transport  bus  metrics      what stands on the wire; the log; what is counted
-//! event  topic  wsframe  fields  error  config  page  sync
+//! event  topic  wsframe  ledger  fields  error  config  page  sync
 //! ```
 //!
 //! A module imports from the lines below its own. [`app::Gateway`] is where everything meets: serve it with
@@ -32,6 +32,7 @@ pub mod error;
 pub mod event;
 pub mod fields;
 pub mod lab;
+pub mod ledger;
 pub mod metrics;
 pub mod page;
 pub mod publish;

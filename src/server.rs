@@ -1,5 +1,6 @@
 //! The server: listeners, a runtime per core, and the way down.
 
+mod booking;
 mod connection;
 mod lines;
 mod refusal;
@@ -18,7 +19,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::connection::Desk;
+use self::{connection::Desk, socket::Sockets};
 use crate::{
     app::{Gateway, Phase, Role},
     config::Config,
@@ -94,6 +95,7 @@ pub async fn run(
         acceptors.spawn(lines::serve(gateway.clone(), lab.clone(), opened, acceptor(role)));
     }
     let expiring = tokio::spawn(gateway.clone().expire_for_ever());
+    let telling = tokio::spawn(gateway.clone().tell_accounts_for_ever());
     shutdown.await;
     tracing::info!("shutting down");
     gateway.enter(Phase::Leaving);
@@ -101,6 +103,7 @@ pub async fn run(
     acceptors.shutdown().await;
     drain(&gateway, &phase, &connections, &config).await;
     expiring.abort();
+    telling.abort();
     drop(phase);
     drop(cores);
     Ok(())
@@ -237,7 +240,8 @@ async fn core(
 ) {
     let hub = gateway.hub();
     let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
-    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE)) {
+    let sockets = Rc::new(Sockets::default());
+    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE), sockets.clone()) {
         Ok(taken) => taken,
         Err(error) => return tracing::error!(%error, "a core could not start"),
     };
@@ -246,7 +250,7 @@ async fn core(
     let running = hub.clone();
     spawn_local(async move { running.run().await });
     let mut begun = 0;
-    let desk = Rc::new(Desk { answers, door: door.clone(), gateway, phases: phases.clone() });
+    let desk = Rc::new(Desk { answers, door: door.clone(), sockets, gateway, phases: phases.clone() });
     loop {
         tokio::select! {
             Some(arrival) = inbox.recv() => {
@@ -256,8 +260,12 @@ async fn core(
                     yield_now().await;
                 }
             }
-            Some(Back { stream, permit, read, publishes }) = backs.recv() => {
-                let role = if publishes { Role::Both } else { Role::Subscribe };
+            Some(Back { stream, permit, read, publishes, subscribes }) = backs.recv() => {
+                let role = match (publishes, subscribes) {
+                    (true, true) => Role::Both,
+                    (true, false) => Role::Publish,
+                    (false, _) => Role::Subscribe,
+                };
                 connection::serve(&desk, Arrival { stream, permit, role, guest: None }, read);
             }
             _ = phases.changed() => break,

@@ -3,16 +3,23 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{Response, header},
+    http::{HeaderValue, Response, header},
     response::IntoResponse,
 };
 
-use super::{App, request};
+use super::{App, Role, request};
 use crate::{
     bus::idempotency::Key,
+    delivery::{
+        taken::Kind,
+        takeover::{Entry, Leave, Leaving, MayLeave, Media, Offer},
+        told::Asked,
+    },
     error::{Code, Problem},
+    event::Draft,
     fields::Fields,
     publish::{Content, checked_key},
+    transport::query,
 };
 
 /// `POST /v1/publish`: one event, or a batch of them.
@@ -22,9 +29,11 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
     let _counted = app.gateway.begin_publish();
     request::accepts(request.headers(), "application/json")?;
     let (head, body) = request.into_parts();
+    let taken = head.extensions.get().is_some_and(|may: &MayLeave| may.taken && may.again);
     let config = app.gateway.config();
     let mut fields =
-        Fields::split("publish", &["topic", "type"], [head.uri.query().unwrap_or_default(), ""])?;
+        Fields::split("publish", &["topic", "type", "client"], [head.uri.query().unwrap_or_default(), ""])?;
+    query::client(&mut fields)?;
     let (mut topics, kind) = (fields.take_all("topic"), fields.take("type"));
     if topics.len() > 1 {
         return Err(Problem::invalid("topic", "an event has one topic"));
@@ -51,12 +60,36 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
         }
         (_, None) => return Err(Problem::invalid("topic", "it is missing")),
     };
+    let asked = asked(&format, topic, &body, &drafts);
     let key = key.map(|key| {
         let content = [media_type.unwrap_or_default().as_bytes(), kind.unwrap_or_default().as_bytes(), &body];
         Key::new(topic.unwrap_or_default(), key, content)
     });
+    let keyed = key.is_some();
     let ids = publisher.publish(drafts, key)?;
     app.gateway.metrics().publishing.observe(publisher.now().saturating_sub(arrived));
+    let media = match format {
+        Format::Batch => None,
+        Format::Json => Some(Media::Json),
+        Format::Text => Some(Media::Text),
+        Format::Binary(media_type) => Some(Media::Binary(media_type.to_owned())),
+    };
+    if taken
+        && !keyed
+        && head.headers.contains_key(header::CONTENT_LENGTH)
+        && !head.headers.contains_key(header::EXPECT)
+        && let (Some(media), Some(topic)) = (media, topic)
+    {
+        let offer = Offer {
+            id: ids[0],
+            target: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            topic: topic.to_owned(),
+            kind: kind.map(str::to_owned),
+            media,
+            headers: head.headers.clone(),
+        };
+        return Ok(leave(&app, offer));
+    }
     let body = match (&format, &ids[..]) {
         (Format::Batch, ids) => {
             let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
@@ -64,7 +97,40 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
         }
         (_, ids) => format!("{{\"id\":\"{}\"}}", ids[0]),
     };
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    response.extensions_mut().insert(asked);
+    Ok(response)
+}
+
+/// What the body was for, for the ledger.
+fn asked(format: &Format<'_>, topic: Option<&str>, body: &[u8], drafts: &[Draft]) -> Asked {
+    let events = drafts.len();
+    let data = drafts.iter().map(Draft::payload).sum::<usize>().min(body.len());
+    match (format, topic) {
+        // Between the lines of a batch is framing, around what such a line holds an envelope.
+        (Format::Batch, Some(_)) => Asked { payload: data, envelope: 0, events },
+        (Format::Batch, None) => Asked { payload: data, envelope: body.len() - data, events },
+        _ => Asked { payload: body.len(), envelope: 0, events },
+    }
+}
+
+/// An answer that the connection of a publisher leaves hyper with, who will publish again.
+fn leave(app: &App, offer: Offer) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let media_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    let entry = Entry {
+        kind: Kind::Publish,
+        reader: None,
+        hello: String::new(),
+        heartbeat: app.gateway.config().heartbeat,
+        publishes: app.role == Role::Both,
+        fresh: false,
+        wait: None,
+        offer: Some(Box::new(offer)),
+    };
+    response.extensions_mut().insert(Leaving::new(Leave::Taken(entry)));
+    response
 }
 
 /// What the content type makes of a body.

@@ -53,6 +53,7 @@ pub(super) async fn echo(State(app): State<App>, request: Request) -> Response<B
             publishes: false,
             fresh: false,
             wait: None,
+            offer: None,
         }),
         Ok(()) => {
             let nothing = app.gateway.bus().open(Subscription::default(), Position::Now);
@@ -94,6 +95,7 @@ fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem
             publishes,
             fresh,
             wait: None,
+            offer: None,
         }));
     }
     let subscriber = Subscriber {
@@ -159,7 +161,7 @@ fn switch(app: &App, mut request: Request, goes: Goes, deflate: Option<(Params, 
                 // The client may be gone before it got our answer.
                 if let Ok(upgraded) = upgrade.await {
                     let early = BytesMut::new();
-                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages).await;
+                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages, None).await;
                 }
             });
         }

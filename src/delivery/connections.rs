@@ -15,6 +15,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     config::Config,
     error::Code,
+    ledger::Meter,
     metrics::{Metrics, Path},
     transport,
 };
@@ -64,10 +65,19 @@ pub(crate) struct Figures {
     pub(crate) taken: bool,
     /// Where among the transports its last request's is, if that was for one.
     transport: Option<u8>,
+    /// Whether its last request published.
+    publishes: bool,
+    /// How often a publisher's next request was another than was expected.
+    pub(crate) misses: u8,
     pub(crate) end: End,
+    /// What it carries of the ledger.
+    pub(crate) meter: Meter,
     /// What its last request was called by the client, or by a proxy before us.
     pub(crate) request_id: Option<Box<Box<str>>>,
 }
+
+/// After so many a publisher's requests are not expected to be alike.
+const MISSES: u8 = 3;
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +132,10 @@ impl Connections {
             events: 0,
             taken: false,
             transport: None,
+            publishes: false,
+            misses: 0,
             end: End::default(),
+            meter: Meter::new(peer.ip().to_canonical().is_ipv6()),
             request_id: None,
         };
         Some(Permit { connections: self.clone(), peer, crowded, load: None, figures })
@@ -169,8 +182,11 @@ impl Figures {
         let name = path.rsplit('/').next().unwrap_or_default();
         let transport = transport::ALL.iter().position(|known| known.name() == name);
         let transport = transport.map(|at| at as u8);
-        let again = transport.is_some() && transport == self.transport;
+        let publishes = name == "publish";
+        let again = (transport.is_some() && transport == self.transport)
+            || (publishes && self.publishes && self.misses < MISSES);
         self.transport = transport;
+        self.publishes = publishes;
         self.request_id = id.map(|id| Box::new(id.into()));
         again
     }

@@ -16,7 +16,10 @@ use super::{
     duplex::{Messages, Peer, Times},
     taken::Kind,
 };
-use crate::bus::{log::Budget, reader::Reader};
+use crate::{
+    bus::{log::Budget, reader::Reader},
+    event::Cursor,
+};
 
 /// What a request carries whose connection may leave hyper.
 #[derive(Clone, Copy, Debug)]
@@ -66,8 +69,38 @@ pub struct Entry {
     pub publishes: bool,
     /// Whether its first subscription is still to come.
     pub fresh: bool,
-    /// How it waits, if it is a long poll.
+    /// How it waits, if it polls.
     pub wait: Option<Wait>,
+    /// What it published, if that is what it came for.
+    pub offer: Option<Box<Offer>>,
+}
+
+/// What a publisher sent, and may send again.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its first event, which is still to be answered.
+    pub id: Cursor,
+    /// The request's target, as it came.
+    pub target: String,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The topic that they name.
+    pub topic: String,
+    /// The type that they name.
+    pub kind: Option<String>,
+    /// What the body is.
+    pub media: Media,
+}
+
+/// What the body of a publish is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// A JSON value.
+    Json,
+    /// A text.
+    Text,
+    /// Anything else, by its media type.
+    Binary(String),
 }
 
 /// How a long poll waits.
@@ -169,6 +202,29 @@ impl AnswerHead {
         if let Some(length) = length {
             field(out, "content-length", length.to_string().as_bytes());
         }
+        end_of_head(out);
+    }
+}
+
+/// The head of an answer to a publish, but for its length.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PublishHead(Vec<u8>);
+
+impl PublishHead {
+    /// Prepares a head.
+    pub fn new(head: &Parts) -> Self {
+        let mut prepared = Vec::new();
+        status_line(&mut prepared, head.status);
+        for (name, value) in fields(head) {
+            field(&mut prepared, name.as_str(), value.as_bytes());
+        }
+        Self(prepared)
+    }
+
+    /// Writes the head of an answer with a body of `length` bytes.
+    pub fn write(&self, out: &mut Vec<u8>, length: usize) {
+        out.extend_from_slice(&self.0);
+        field(out, "content-length", length.to_string().as_bytes());
         end_of_head(out);
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Method, Version, response::Parts};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, response::Parts};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -20,14 +20,20 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 
-use super::{IDLE, socket::Socket};
+use super::{
+    IDLE,
+    socket::{self, Socket, Sockets},
+};
 use crate::{
     app::{Answers, Crowded, Gateway, OnLine, Phase},
     delivery::{
+        connections::Permit,
         duplex,
         taken::{Arrival, Door},
-        takeover::{self, Endless, Leave, Leaving, MayLeave},
+        takeover::{self, Endless, Entry, Leave, Leaving, MayLeave},
+        told::Tab,
     },
+    ledger::{Bill, Direction, Ledger, Payer, Purpose, Via, is_id as is_client},
 };
 
 /// What the connections of a core share.
@@ -35,6 +41,7 @@ pub(super) struct Desk {
     pub(super) gateway: Gateway,
     pub(super) answers: [Answers; 3],
     pub(super) door: Door,
+    pub(super) sockets: Rc<Sockets>,
     pub(super) phases: watch::Receiver<Phase>,
 }
 
@@ -63,7 +70,8 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     };
     let heads = socket.heads();
     let watch = socket.watch();
-    let permit = socket.permit();
+    let counted = socket.counted();
+    let (metrics, sockets) = (desk.gateway.metrics().clone(), desk.sockets.clone());
     let exit = Exit::default();
     let (answers, may_take, leaving) = (
         desk.answers[role as usize].clone(),
@@ -79,17 +87,22 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             request.extensions_mut().insert(OnLine);
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
-        let again = permit.upgrade().is_some_and(|permit| {
+        let again = counted.upgrade().is_some_and(|counted| {
             let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-            permit.borrow_mut().figures.request(request.uri().path(), id)
+            let payer = payer(&metrics.ledger, request.uri());
+            counted.borrow_mut().begin(payer, request.method() == Method::HEAD);
+            sockets.list(&counted);
+            counted.borrow_mut().permit().figures.request(request.uri().path(), id)
         });
-        if request.method() == Method::GET && request.version() == Version::HTTP_11 {
+        let may_leave = request.method() == Method::GET || request.uri().path() == "/v1/publish";
+        if may_leave && request.version() == Version::HTTP_11 {
             let taken = may_take && takeover::is_persistent(request.headers());
             request.extensions_mut().insert(MayLeave { taken, again });
         }
         let answering = service_heads.begin();
         let answers = answers.clone();
         let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
+        let counted = counted.clone();
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
             let mut response = answers.answer(request.map(Body::new)).await;
@@ -98,6 +111,11 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             }
             endless.set(response.extensions().get::<Endless>().is_some());
             drop(answering);
+            if let Some(counted) = counted.upgrade() {
+                let extensions = response.extensions_mut();
+                let (asked, told) = (extensions.remove(), extensions.remove());
+                counted.borrow_mut().booking.answer(asked.unwrap_or_default(), told.unwrap_or_default());
+            }
             match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
                 Some(leave) => {
                     *leaving.borrow_mut() = Some((response.into_parts().0, leave, heads.flushes()));
@@ -146,7 +164,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             None => {
                 if let Some((head, goes_to, _)) = exit.take() {
-                    leave(&desk.door, connection.into_parts(), head, goes_to).await;
+                    leave(&desk, connection.into_parts(), head, goes_to).await;
                 }
             }
         }
@@ -154,13 +172,15 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
 }
 
 /// Takes a connection out of hyper, which has nothing left to write.
-async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, goes_to: Leave) {
+async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, head: Parts, goes_to: Leave) {
     let Apart { io, read_buf, .. } = apart;
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok((stream, permit, request)) => {
-                door.enter(Arrival { stream, permit, early: read_buf.to_vec(), request, head, entry });
+            Ok(socket::Apart { stream, mut permit, request, asked }) => {
+                book(&desk.gateway.metrics().ledger, &mut permit, asked, &entry);
+                let early = read_buf.to_vec();
+                desk.door.enter(Arrival { stream, permit, early, request, head, entry });
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
         },
@@ -170,8 +190,34 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
             socket.expect_no_head();
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
-                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages).await;
+                let tab = Tab { metrics: desk.gateway.metrics().clone(), payer: socket.end_http() };
+                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages, Some(tab)).await;
             }
         }
     }
+}
+
+/// Who pays for a request.
+fn payer(ledger: &Ledger, target: &Uri) -> Payer {
+    let via = Via::of_path(target.path());
+    let mut fields = target.query().unwrap_or_default().split('&');
+    // What is not spelled as it is allowed is refused where the fields are read.
+    let client = fields.find_map(|field| field.strip_prefix("client=")).filter(|id| is_client(id));
+    ledger.payer(via, client)
+}
+
+/// Books the request that a connection leaves with: its head and its body. One that polls is booked when it is
+/// known whether it brought anything.
+fn book(ledger: &Ledger, permit: &mut Permit, (head, body): (usize, usize), entry: &Entry) {
+    let meter = &mut permit.figures.meter;
+    if entry.wait.is_some() {
+        meter.asked = (head + body) as u32;
+        return;
+    }
+    let mut bill = Bill::of(Purpose::Heads, head);
+    if entry.offer.is_some() {
+        meter.payer().note_events(1);
+        bill.add(Purpose::Payload, body);
+    }
+    ledger.book(meter.payer(), Direction::In, &bill);
 }

@@ -69,12 +69,12 @@ impl Shaped {
     /// Shapes an accepted connection as its line says. `keep` is held until the last byte has arrived, and
     /// `streams` says whether what is written is an answer without an end. Needs a local task set.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Rc<TcpStream>,
         guest: Guest,
         streams: Rc<Cell<bool>>,
         keep: impl Sized + 'static,
     ) -> Self {
-        let socket = Tcp(Rc::new(stream));
+        let socket = Tcp(stream);
         let tcp = socket.clone();
         let reset = move || _ = socket2::SockRef::from(&*tcp.0).set_linger(Some(Duration::ZERO));
         let (shaped, task) = Self::over(socket, guest, streams, fastrand::Rng::new(), reset);

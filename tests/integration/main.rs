@@ -16,6 +16,7 @@
 //! - `wire_http`: the protocol beneath, at its edges
 //! - `observe`: metrics, statistics and the log, against what was done
 //! - `lab`: connections that are shaped, and the contract over them
+//! - `ledger`: what every byte was for, against the bytes and against a capture of the packets
 //! - `openapi`: the description of the endpoints, against what they answer
 //! - `clients`: programs of other hands, which `docs/clients.md` shows
 //! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
@@ -32,6 +33,7 @@ mod harness;
 mod http;
 mod kernel;
 mod lab;
+mod ledger;
 mod nginx;
 mod observe;
 mod openapi;

@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use crate::{
     harness::{self, Server},
-    http::{Conn, Piece, get, get_with, soon},
+    http::{Conn, Piece, get, get_with, post, soon},
     kernel::read_by_peer,
     subscriber::Transport::{self, Chunked, Longpoll, Sse, Websocket},
 };
@@ -225,6 +225,105 @@ async fn polls_have_the_same_bytes(
     for word in ["evicted", "live", "204 No Content", "400 Bad Request"] {
         assert!(taken.contains(word), "{word} is missing in {taken}");
     }
+}
+
+/// What a publisher hears on one connection, and what it left in the log: most of it is the hub's to read, the rest
+/// goes back to hyper.
+async fn publishes(taken: bool, header: &str, media_type: &str) -> String {
+    let server = on(taken, |config| {
+        config.max_event = ByteSize::kib(4);
+        config.allow_origin = vec!["https://other.example".to_owned()];
+    })
+    .await;
+    let epoch = server.epoch().await;
+    let mut conn = Conn::open(server.addr).await;
+    let content = format!("Content-Type: {media_type}");
+    let publish = |target: &str, headers: &[&str], body: &str| {
+        post(target, &[&[header, &content], headers].concat(), body)
+    };
+    let usual = |body: &str| publish("/v1/publish?topic=a/b&type=t", &[], body);
+    let mut said = String::new();
+    let mut hear = async |conn: &mut Conn| {
+        let answer = conn.answer().await;
+        said += &epoch.mask(answer.head.raw.clone() + answer.text());
+        said += "\n";
+    };
+    for turn in 0..40 {
+        let number = format!("{turn}");
+        let request = match turn {
+            5 => publish("/v1/publish?topic=c", &[], "5"),
+            8 => publish("/v1/publish?topic=a/b&type=t", &["Idempotency-Key: k"], "8"),
+            12 => usual("{\"broken\":"),
+            13 => usual(&"1".repeat(5000)),
+            14 => usual(""),
+            16 => get("/v1/cursor").into_bytes(),
+            _ => usual(&number),
+        };
+        conn.send(request).await;
+        hear(&mut conn).await;
+    }
+    // Who sent so many others is not expected to send the same again: another connection.
+    let mut conn = Conn::open(server.addr).await;
+    for number in ["40", "41"] {
+        conn.send(usual(number)).await;
+        hear(&mut conn).await;
+    }
+    // Many at once, of which one is cut; then one that comes byte by byte.
+    let many: Vec<u8> = (0..100).flat_map(|number| usual(&format!("{number}"))).collect();
+    let (first, rest) = many.split_at(many.len() - 30);
+    conn.send(first).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    conn.send(rest).await;
+    for _ in 0..100 {
+        hear(&mut conn).await;
+    }
+    for byte in usual("\"slow\"") {
+        conn.send([byte]).await;
+    }
+    hear(&mut conn).await;
+    // Half of one, and never the rest of it.
+    let half = usual("\"half\"");
+    conn.send(&half[..half.len() - 2]).await;
+    conn.half_close().await;
+    said += &epoch.mask(conn.rest().await);
+    said += &epoch.mask(&server.get("/v1/poll?topic=**&after=earliest&limit=1000").await.body);
+    if media_type == "application/json" {
+        let metrics = server.get("/metrics").await;
+        let received = "fanlight_socket_bytes_total{direction=\"in\",path=\"taken\"} ";
+        let received = metrics.text().lines().find_map(|line| line.strip_prefix(received));
+        let received: u64 = received.expect("it is counted").parse().unwrap();
+        assert_eq!(received > 20_000, taken, "{received} bytes were the hub's to read");
+    }
+    plain(&said)
+}
+
+#[rstest]
+#[tokio::test]
+async fn publishes_have_the_same_bytes(
+    #[values("Accept: */*", "Origin: https://other.example", "X-Request-Id: seven")] header: &str,
+    #[values("application/json", "text/plain", "image/png")] media_type: &str,
+) {
+    let (taken, hosted) =
+        (publishes(true, header, media_type).await, publishes(false, header, media_type).await);
+    assert_eq!(taken, hosted);
+    for word in ["\"id\":\"E-136\"", " 413 ", " 400 "] {
+        assert!(taken.contains(word), "{word} is missing in {taken}");
+    }
+}
+
+/// A connection that came in where only publishers do, and left hyper, is still only that when it comes back.
+#[tokio::test]
+async fn a_publisher_comes_back_as_one() {
+    let server = on(true, |config| config.publish_listen = Some(([127, 0, 0, 1], 0).into())).await;
+    let mut conn = Conn::open(server.publish_addr.unwrap()).await;
+    for turn in 0..4 {
+        conn.send(post("/v1/publish?topic=a", &["Content-Type: application/json"], "1")).await;
+        assert_eq!(conn.answer().await.status(), 200, "{turn}");
+    }
+    conn.send(get("/v1/poll?topic=a")).await;
+    conn.answer().await.is_problem(404, "not-found", None);
+    conn.send(get("/v1/stats")).await;
+    assert_eq!(conn.answer().await.json()["events"]["published"], 4);
 }
 
 /// All that leans on hyper's inside is that its buffer is empty when a connection leaves it. With answers that

@@ -1,8 +1,8 @@
 //! From sockets to answers: the frames of a WebSocket, the next request of a long poll, the end of a peer.
 
-use std::{net::TcpStream, sync::Arc};
+use std::{net::TcpStream, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use rustix::{
     event::epoll,
     io::Errno,
@@ -13,6 +13,7 @@ use slab::Slab;
 use super::{
     Back, Taken,
     groups::Groups,
+    posting::Found,
     record::{Kind, Record, State},
     ticks,
 };
@@ -26,14 +27,24 @@ use crate::{
         session::{self, Rights, Seat},
     },
     event::Cursor,
+    ledger::{Bill, Direction, Purpose, bill},
     topic::{Pattern, Subscription},
     wsframe::{self, Decoder, Incoming, Violation},
 };
 
 /// Reads of one connection before others get a turn.
 const READS: usize = 4;
+/// How long the rest of a publish may take; hyper, which has longer deadlines, waits for what takes longer.
+const REST: Duration = Duration::from_secs(1);
 /// Answers that may wait to be sent before no more operations are read.
 const ANSWERS: usize = 64 << 10;
+
+/// Answers that go out together, and what they are for.
+#[derive(Default)]
+struct Answers {
+    bytes: Vec<u8>,
+    bill: Bill,
+}
 
 /// What a read came to.
 enum Heard {
@@ -53,20 +64,26 @@ impl Taken {
             }
             // It has to wait for its answer.
             Kind::Poll | Kind::Longpoll => {}
+            Kind::Publish if record.blocked => {}
+            Kind::Publish => self.read_publishes(key),
             Kind::Websocket | Kind::Echo => self.read_frames(key),
         }
     }
 
     /// A peer that shuts its sending side is gone. What it said before is heard.
     pub(super) fn hang_up(&mut self, key: u32) {
-        if self.records[key as usize].kind.is_framed() {
-            self.read_frames(key);
+        let kind = self.records[key as usize].kind;
+        if kind.is_framed() || kind == Kind::Publish {
+            self.read(key);
             if self.records.get(key as usize).is_some_and(|record| record.unread && !record.blocked) {
                 return;
             }
         }
-        if self.records.contains(key as usize) {
-            self.remove(key, End::Closed);
+        match self.records.get_mut(key as usize) {
+            // What it published is answered to the end.
+            Some(record) if record.blocked && kind == Kind::Publish => record.state = State::Ending,
+            Some(_) => self.remove(key, End::Closed),
+            None => {}
         }
     }
 
@@ -74,7 +91,7 @@ impl Taken {
     fn read_past(&mut self, key: u32) {
         for _ in 0..READS {
             match self.receive(key) {
-                Heard::Bytes(_) => {}
+                Heard::Bytes(count) => self.book(key, Direction::In, &Bill::of(Purpose::Heads, count)),
                 Heard::Nothing => return,
                 Heard::Gone => return self.remove(key, End::Closed),
             }
@@ -113,6 +130,8 @@ impl Taken {
                 record.state = State::Waiting;
                 record.caught_up = false;
                 record.permit.figures.requests += 1;
+                record.permit.figures.meter.asked = request.len() as u32;
+                record.payer().note_request();
                 self.due_in(key, timeout);
                 self.list(key);
             }
@@ -124,16 +143,92 @@ impl Taken {
         }
     }
 
-    fn give_back(&mut self, key: u32, read: Vec<u8>) {
+    /// Publishes what was sent, and answers it, in one write for all that came at once. What is no request like the
+    /// last, or would be refused, is hyper's to read.
+    fn read_publishes(&mut self, key: u32) {
+        let record = &mut self.records[key as usize];
+        let mut input =
+            record.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input)).unwrap_or_default();
+        record.tidy();
+        let mut answers = Answers::default();
+        let mut is_other = record.posting.is_none();
+        for _ in 0..READS {
+            match self.receive(key) {
+                Heard::Bytes(count) => input.extend_from_slice(&self.scratch[..count]),
+                Heard::Nothing => {}
+                Heard::Gone if input.is_empty() => return self.remove(key, End::Closed),
+                Heard::Gone => self.records[key as usize].unread = false,
+            }
+            is_other |= self.publish(key, &mut input, &mut answers);
+            if is_other || !self.records[key as usize].unread || answers.bytes.len() >= ANSWERS {
+                break;
+            }
+        }
+        if !answers.bytes.is_empty() {
+            self.say(key, &answers.bytes, answers.bill);
+        }
+        let Some(record) = self.records.get_mut(key as usize) else { return };
+        if record.blocked {
+            record.unread |= !input.is_empty();
+            if !input.is_empty() {
+                record.backlog().input = input;
+            }
+            return;
+        }
+        if is_other && !input.is_empty() {
+            record.permit.figures.misses = record.permit.figures.misses.saturating_add(1);
+            return self.give_back(key, input.to_vec());
+        }
+        let wait = if input.is_empty() { self.settings.idle } else { REST };
+        if !input.is_empty() {
+            record.backlog().input = input;
+        }
+        self.due_in(key, ticks(wait));
+        if self.records[key as usize].unread {
+            self.unread.push_back(key);
+        }
+    }
+
+    /// Publishes the requests at the beginning of `input`, and takes them off it; whether something else follows.
+    fn publish(&mut self, key: u32, input: &mut BytesMut, answers: &mut Answers) -> bool {
+        let record = &mut self.records[key as usize];
+        let Some(posting) = &record.posting else { return true };
+        let publisher = &self.settings.publisher;
+        loop {
+            let (body, length) = match posting.find(input) {
+                Found::Same(body, length) => (body, length),
+                Found::Part => return false,
+                Found::Other => return true,
+            };
+            let arrived = publisher.now();
+            let published =
+                posting.draft(publisher, body).and_then(|draft| publisher.publish(vec![draft], None));
+            let Ok(ids) = published else { return true };
+            self.settings.metrics.publishing.observe(publisher.now().saturating_sub(arrived));
+            answers.bill += posting.answer(&mut answers.bytes, ids[0]);
+            let asked = Bill::of(Purpose::Heads, length - body.len()).and(Purpose::Payload, body.len());
+            let payer = record.permit.figures.meter.payer();
+            self.sums.book(payer, Direction::In, &asked);
+            payer.note_request();
+            payer.note_events(1);
+            record.permit.figures.requests = record.permit.figures.requests.saturating_add(1);
+            input.advance(length);
+        }
+    }
+
+    pub(super) fn give_back(&mut self, key: u32, read: Vec<u8>) {
         let record = self.take_out(key);
         if epoll::delete(self.epoll.get_ref(), &record.socket).is_ok() {
-            let Record { socket, permit, publishes, .. } = record;
-            _ = self.backs.send(Back { stream: TcpStream::from(socket), permit, read, publishes });
+            let Record { socket, permit, kind, publishes, .. } = record;
+            let (publishes, subscribes) =
+                if kind == Kind::Publish { (true, publishes) } else { (publishes, true) };
+            let stream = TcpStream::from(socket);
+            _ = self.backs.send(Back { stream, permit, read, publishes, subscribes });
         }
     }
 
     fn read_frames(&mut self, key: u32) {
-        let mut out = Vec::new();
+        let mut out = Answers::default();
         for _ in 0..READS {
             let record = &mut self.records[key as usize];
             if record.unsent() >= ANSWERS {
@@ -142,8 +237,9 @@ impl Taken {
                 return;
             }
             let backlog = record.backlog.as_deref_mut();
-            let (mut input, decoder) = backlog.map_or((BytesMut::new(), None), |backlog| {
-                (std::mem::take(&mut backlog.input), backlog.decoder.take())
+            let (mut input, decoder, mut heard) = backlog.map_or((BytesMut::new(), None, 0), |backlog| {
+                let heard = std::mem::take(&mut backlog.heard);
+                (std::mem::take(&mut backlog.input), backlog.decoder.take(), heard)
             });
             let mut decoder = decoder.unwrap_or_else(|| Decoder::new(self.settings.max_message));
             let gone = match self.receive(key) {
@@ -153,17 +249,26 @@ impl Taken {
                     false
                 }
                 Heard::Nothing if input.is_empty() => {
-                    self.keep(key, input, decoder);
+                    self.keep(key, input, decoder, heard);
                     return;
                 }
                 Heard::Nothing => false,
                 Heard::Gone => true,
             };
             while let State::Open | State::Closing = self.records[key as usize].state {
-                match decoder.decode(&mut input) {
-                    Ok(Some(incoming)) => self.take(key, incoming, &mut out),
+                let before = input.len();
+                let decoded = decoder.decode(&mut input);
+                heard += before - input.len();
+                match decoded {
+                    Ok(Some(incoming)) => {
+                        let bill = self.take(key, incoming, heard, &mut out);
+                        self.book(key, Direction::In, &bill);
+                        heard -= bill.total();
+                    }
                     Ok(None) => break,
                     Err(Violation { code, reason }) => {
+                        let rest = std::mem::take(&mut heard) + input.len();
+                        self.book(key, Direction::In, &Bill::of(Purpose::Controls, rest));
                         // All that is still heard is the answer to our close, at the head of a read.
                         input.clear();
                         decoder = Decoder::new(self.settings.max_message);
@@ -175,10 +280,10 @@ impl Taken {
                 }
             }
             let whole = !self.records[key as usize].unread;
-            self.keep(key, input, decoder);
-            if !out.is_empty() {
-                self.say(key, &out);
-                out.clear();
+            self.keep(key, input, decoder, heard);
+            if !out.bytes.is_empty() {
+                self.say(key, &out.bytes, std::mem::take(&mut out.bill));
+                out.bytes.clear();
             }
             let Some(record) = self.records.get(key as usize) else { return };
             match record.state {
@@ -193,43 +298,57 @@ impl Taken {
     }
 
     /// Keeps what is no whole message yet.
-    fn keep(&mut self, key: u32, input: BytesMut, decoder: Decoder) {
+    fn keep(&mut self, key: u32, input: BytesMut, decoder: Decoder, heard: usize) {
         let record = &mut self.records[key as usize];
         if !input.is_empty() || !decoder.is_idle() {
             let backlog = record.backlog();
             backlog.input = input;
+            backlog.heard = heard;
             backlog.decoder = Some(decoder);
         }
         record.tidy();
     }
 
-    fn violated(&mut self, key: u32, code: u16, reason: &str, out: &mut Vec<u8>) {
-        wsframe::close(out, code, reason);
+    fn violated(&mut self, key: u32, code: u16, reason: &str, out: &mut Answers) {
+        out.add(Purpose::Controls, |out| wsframe::close(out, code, reason));
         self.records[key as usize].state = State::Closing;
         self.due_in(key, ticks(super::output::GOODBYE));
     }
 
-    fn take(&mut self, key: u32, incoming: Incoming, out: &mut Vec<u8>) {
+    /// Carries out what was decoded from so many bytes; what they were for. Of those of a message that is under way
+    /// around it, nothing is known yet.
+    fn take(&mut self, key: u32, incoming: Incoming, bytes: usize, out: &mut Answers) -> Bill {
         let record = &mut self.records[key as usize];
         if record.state == State::Closing {
             // We closed, and wait for nothing but the answer.
             if matches!(incoming, Incoming::Close(_)) {
                 record.state = State::Ending;
             }
-            return;
+            return Bill::of(Purpose::Controls, bytes);
         }
+        let whole = Bill::of(Purpose::Controls, bytes);
         match (incoming, record.kind) {
-            (Incoming::Ping(payload), _) => wsframe::pong(out, &payload),
-            (Incoming::Pong(_) | Incoming::Deflated(..), _) => {}
+            (Incoming::Ping(payload), _) => {
+                out.add(Purpose::Heartbeats, |out| wsframe::pong(out, &payload));
+                return bill::control_frame(payload.len());
+            }
+            (Incoming::Pong(payload), _) => return bill::control_frame(payload.len()),
+            (Incoming::Deflated(..), _) => {}
             (Incoming::Close(reason), _) => {
-                match reason {
+                out.add(Purpose::Controls, |out| match reason {
                     Some((code, reason)) => wsframe::close(out, code, &reason),
                     None => wsframe::close_empty(out),
-                }
+                });
                 record.state = State::Ending;
             }
-            (Incoming::Text(text), Kind::Echo) => wsframe::text(out, &text),
-            (Incoming::Binary(bytes), Kind::Echo) => wsframe::binary(out, &bytes),
+            (Incoming::Text(text), Kind::Echo) => {
+                out.echo(text.len(), |out| wsframe::text(out, &text));
+                return bill::message(bytes, text.len(), text.len());
+            }
+            (Incoming::Binary(data), Kind::Echo) => {
+                out.echo(data.len(), |out| wsframe::binary(out, &data));
+                return bill::message(bytes, data.len(), data.len());
+            }
             (Incoming::Binary(_), _) => self.violated(key, 1003, "text_only", out),
             (Incoming::Text(text), _) => {
                 let text = str::from_utf8(&text).expect("a decoded text is UTF-8");
@@ -245,11 +364,18 @@ impl Taken {
                     groups: &mut self.groups,
                     bus: &self.settings.bus,
                 };
-                session::operate(text, &mut chair, rights, &mut fresh, out);
+                let mut published = None;
+                out.add(Purpose::Controls, |out| {
+                    published = session::operate(text, &mut chair, rights, &mut fresh, out);
+                });
                 self.records[key as usize].fresh = fresh;
                 self.list(key);
+                if let Some(data) = published {
+                    return bill::message(bytes, text.len(), data);
+                }
             }
         }
+        whole
     }
 
     fn receive(&mut self, key: u32) -> Heard {
@@ -269,6 +395,20 @@ impl Taken {
             }
             Err(_) => Heard::Gone,
         }
+    }
+}
+
+impl Answers {
+    fn add(&mut self, purpose: Purpose, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        self.bill.add(purpose, self.bytes.len() - before);
+    }
+
+    fn echo(&mut self, payload: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        self.bill += bill::message(self.bytes.len() - before, payload, payload);
     }
 }
 

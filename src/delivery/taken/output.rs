@@ -15,6 +15,7 @@ use super::{
 use crate::{
     delivery::{connections::End, hosted::spread},
     event::Cursor,
+    ledger::{Bill, Direction, Purpose},
     transport::{Transport as _, control::Control, websocket::Websocket},
     wsframe,
 };
@@ -50,13 +51,19 @@ impl Taken {
         let is_answer = record.state == State::Waiting;
         if sent > 0 {
             piece.sent_to(record);
+            let owed = piece.book(record, sent, &mut self.sums);
             // An answer that was begun is sent to its end: its length is told.
             let rest = if is_answer { &piece.bytes[sent..] } else { piece.taken(record, sent) };
             if !rest.is_empty() {
-                record.backlog().output.extend_from_slice(rest);
+                let backlog = record.backlog();
+                backlog.output.extend_from_slice(rest);
+                backlog.owed += owed;
             }
             if is_answer {
                 record.state = State::Asking;
+                let asked = std::mem::take(&mut record.permit.figures.meter.asked);
+                let heads = Bill::of(Purpose::Heads, asked as usize);
+                self.sums.book(record.payer(), Direction::In, &heads);
             }
         }
         record.caught_up = whole && !more;
@@ -74,14 +81,19 @@ impl Taken {
         }
     }
 
-    /// Sends bytes that are no events.
-    pub(super) fn say(&mut self, key: u32, bytes: &[u8]) {
+    /// Sends bytes that are no events, but for what the bill says.
+    pub(super) fn say(&mut self, key: u32, bytes: &[u8], mut bill: Bill) {
+        debug_assert_eq!(bill.total(), bytes.len());
         let record = &mut self.records[key as usize];
         let sent = if record.blocked { Ok(0) } else { transmit(record, bytes) };
         let Ok(sent) = sent else { return self.remove(key, End::Failed) };
         self.sent += sent as u64;
+        let left = bill.take(sent);
+        self.sums.book(record.payer(), Direction::Out, &left);
         if sent < bytes.len() {
-            record.backlog().output.extend_from_slice(&bytes[sent..]);
+            let backlog = record.backlog();
+            backlog.output.extend_from_slice(&bytes[sent..]);
+            backlog.owed += bill;
             if !record.blocked {
                 self.block(key, sent > 0);
             }
@@ -111,6 +123,7 @@ impl Taken {
             let Ok(sent) = sent else { return self.remove(key, End::Failed) };
             self.sent += sent as u64;
             backlog.sent += sent;
+            self.sums.book(record.payer(), Direction::Out, &backlog.owed.take(sent));
             let all = backlog.sent == backlog.output.len();
             if all {
                 backlog.output = Vec::new();
@@ -171,7 +184,11 @@ impl Taken {
         match record.state {
             State::Open => self.beat(key),
             State::Waiting => self.answer_empty(key, false),
-            State::Asking | State::Closing | State::Ending => self.finish(key),
+            State::Asking => match record.backlog.take().filter(|backlog| !backlog.input.is_empty()) {
+                Some(backlog) => self.give_back(key, backlog.input.to_vec()),
+                None => self.finish(key),
+            },
+            State::Closing | State::Ending => self.finish(key),
         }
     }
 
@@ -199,7 +216,8 @@ impl Taken {
             _ => piece::put(kind, &mut out, &mut Vec::new(), |out| kind.transport().heartbeat(out, cursor)),
         }
         self.due_in(key, heartbeat);
-        self.say(key, &out);
+        let bill = Bill::of(Purpose::Heartbeats, out.len());
+        self.say(key, &out, bill);
     }
 
     /// The gateway goes, and the subscriber has everything.
@@ -210,10 +228,12 @@ impl Taken {
         let mut out = Vec::with_capacity(128);
         match kind {
             Kind::Poll | Kind::Longpoll => self.answer_empty(key, true),
+            Kind::Publish => self.finish(key),
             Kind::Echo => self.close(key, 1012, "drain"),
             Kind::Websocket => {
                 Websocket.control(&mut out, &reconnect);
-                self.say(key, &out);
+                let bill = Bill::of(Purpose::Controls, out.len());
+                self.say(key, &out, bill);
                 if self.records.contains(key as usize) {
                     self.close(key, 1012, "drain");
                 }
@@ -222,7 +242,8 @@ impl Taken {
                 piece::put(kind, &mut out, &mut Vec::new(), |out| kind.transport().control(out, &reconnect));
                 out.extend_from_slice(b"0\r\n\r\n");
                 self.records[key as usize].state = State::Ending;
-                self.say(key, &out);
+                let bill = Bill::of(Purpose::Controls, out.len());
+                self.say(key, &out, bill);
                 if self.records.get(key as usize).is_some_and(|record| !record.blocked) {
                     self.finish(key);
                 }
@@ -250,7 +271,9 @@ impl Taken {
             question.head.write(&mut out, &cursor, None, last);
         }
         record.state = State::Asking;
-        self.say(key, &out);
+        self.book_asked(key, Purpose::Empty);
+        let bill = Bill::of(Purpose::Empty, out.len());
+        self.say(key, &out, bill);
         if self.records.get(key as usize).is_some_and(|record| !record.blocked) {
             self.answered(key);
         }
@@ -262,7 +285,8 @@ impl Taken {
         wsframe::close(&mut out, code, reason);
         self.records[key as usize].state = State::Closing;
         self.due_in(key, ticks(GOODBYE));
-        self.say(key, &out);
+        let bill = Bill::of(Purpose::Controls, out.len());
+        self.say(key, &out, bill);
     }
 
     /// Everything was said and heard.

@@ -14,6 +14,7 @@ use crate::{
         reader::{Batch, Place},
     },
     event::Cursor,
+    ledger::{Bill, Direction, Purpose, Sums, Via},
     metrics::{Metrics, Path},
     transport::control::Control,
 };
@@ -32,7 +33,10 @@ pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
     /// Where each of its units ends: the gap if there is one, then the events; or the one answer.
     ends: Vec<usize>,
+    /// What its bytes are for.
+    bill: Bill,
     kind: Kind,
+    via: Via,
     sends: Sends,
 }
 
@@ -42,6 +46,8 @@ pub(super) struct Sends {
     all: u64,
     /// To those who had everything before.
     prompt: u64,
+    /// To the last byte at once.
+    whole: u64,
 }
 
 /// The pieces of a slice.
@@ -51,25 +57,26 @@ pub(super) struct Pieces {
     unit: Vec<u8>,
     bytes: usize,
     /// Those that were sent, and are not counted yet.
-    sent: Vec<(Kind, Batch, Sends)>,
+    sent: Vec<(Kind, Via, Bill, Batch, Sends)>,
 }
 
 impl Pieces {
     /// Forgets them: the log may have moved on.
     pub(super) fn clear(&mut self) {
         let sent = self.pieces.drain(..).filter(|piece| piece.sends.all > 0);
-        self.sent.extend(sent.map(|piece| (piece.kind, piece.batch, piece.sends)));
+        self.sent.extend(sent.map(|piece| (piece.kind, piece.via, piece.bill, piece.batch, piece.sends)));
         self.bytes = 0;
     }
 
     /// Counts what was sent since the last time.
-    pub(super) fn count(&mut self, metrics: &Metrics, now: impl FnOnce() -> Duration) {
+    pub(super) fn count(&mut self, metrics: &Metrics, sums: &mut Sums, now: impl FnOnce() -> Duration) {
         self.clear();
         if self.sent.is_empty() {
             return;
         }
         let now = now();
-        for (kind, batch, sends) in self.sent.drain(..) {
+        for (kind, via, bill, batch, sends) in self.sent.drain(..) {
+            sums.add(via, Direction::Out, &bill, sends.whole);
             metrics.delivered(kind.transport().name(), Path::Taken, &batch, sends.all);
             if let Some(first) = batch.events.first()
                 && sends.prompt > 0
@@ -93,8 +100,17 @@ impl Pieces {
             let batch = bus.peek(&record.reader, budget);
             let from = record.reader.cursor().offset;
             let kind = record.kind;
-            let mut piece =
-                Piece { to, from, batch, bytes: Vec::new(), ends: Vec::new(), kind, sends: Sends::default() };
+            let mut piece = Piece {
+                to,
+                from,
+                batch,
+                bytes: Vec::new(),
+                ends: Vec::new(),
+                bill: Bill::default(),
+                kind,
+                via: record.payer().via(),
+                sends: Sends::default(),
+            };
             if !piece.batch.is_empty() {
                 piece.encode(record, last, &mut self.unit);
             }
@@ -113,6 +129,35 @@ impl Piece {
         self.sends.all += 1;
         self.sends.prompt += u64::from(record.caught_up);
         record.permit.figures.events += self.batch.events.len() as u64;
+    }
+
+    /// Books what a connection was sent of it, as far as the kernel took it; what of the units that it took a
+    /// part of is still to go.
+    pub(super) fn book(&mut self, record: &Record, sent: usize, sums: &mut Sums) -> Bill {
+        let payer = record.payer();
+        if sent == self.bytes.len() {
+            self.sends.whole += 1;
+            payer.note(Direction::Out, &self.bill);
+            payer.note_events(self.batch.events.len());
+            return Bill::default();
+        }
+        let (mut owed, events) = self.begun(self.ends[self.ends.partition_point(|end| *end < sent)]);
+        sums.book(payer, Direction::Out, &owed.take(sent));
+        payer.note_events(events);
+        owed
+    }
+
+    /// What the units up to this byte are for, and how many events they are.
+    fn begun(&self, end: usize) -> (Bill, usize) {
+        if end == self.bytes.len() {
+            return (self.bill, self.batch.events.len());
+        }
+        let gaps = usize::from(self.batch.gap.is_some());
+        let gap = if gaps > 0 { self.ends[0].min(end) } else { 0 };
+        let events = self.ends.partition_point(|unit| *unit <= end).saturating_sub(gaps);
+        let mut bill = Bill::of(Purpose::Controls, gap);
+        bill.add_events(&self.batch.events[..events], end - gap);
+        (bill, events)
     }
 
     /// Whether nothing is pending.
@@ -161,6 +206,8 @@ impl Piece {
             transport.batch(unit, &self.batch);
             let cursor = self.batch.cursor.to_string();
             question.head.write(out, &cursor, Some(unit.len()), last);
+            self.bill = Bill::of(Purpose::Heads, out.len());
+            self.bill += transport.bill(&self.batch, unit.len());
             out.extend_from_slice(unit);
             self.ends.push(out.len());
             return;
@@ -168,11 +215,14 @@ impl Piece {
         if let Some(gap) = &self.batch.gap {
             put(record.kind, out, unit, |unit| transport.control(unit, &Control::Gap(gap)));
             self.ends.push(out.len());
+            self.bill.add(Purpose::Controls, out.len());
         }
+        let begin = out.len();
         for event in &self.batch.events {
             put(record.kind, out, unit, |unit| transport.event(unit, event));
             self.ends.push(out.len());
         }
+        self.bill.add_events(&self.batch.events, out.len() - begin);
     }
 }
 

@@ -4,10 +4,11 @@ use std::{os::fd::OwnedFd, sync::Arc};
 
 use bytes::BytesMut;
 
-use super::question::Question;
+use super::{posting::Posting, question::Question};
 use crate::{
     bus::reader::Reader,
     delivery::connections::Permit,
+    ledger::{Bill, Payer},
     transport::{
         Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse, websocket::Websocket,
     },
@@ -29,6 +30,8 @@ pub enum Kind {
     Websocket,
     /// WebSocket: whatever comes goes back.
     Echo,
+    /// No subscriber: one request after the other publishes.
+    Publish,
 }
 
 impl Kind {
@@ -43,16 +46,17 @@ impl Kind {
         match self {
             Self::Chunked => &Chunked,
             Self::Sse => &Sse,
-            Self::Poll => &Poll,
+            // A publisher is told nothing that a transport would have to say.
+            Self::Poll | Self::Publish => &Poll,
             Self::Longpoll => &Longpoll,
             Self::Websocket | Self::Echo => &Websocket,
         }
     }
 
-    /// The transport that it is counted under as a subscriber: an echo is none, and who polls has no subscription
-    /// between two requests.
+    /// The transport that it is counted under as a subscriber: an echo and a publisher are none, and who polls has no
+    /// subscription between two requests.
     pub(super) fn counted(self) -> Option<&'static str> {
-        (!matches!(self, Self::Echo | Self::Poll)).then(|| self.transport().name())
+        (!matches!(self, Self::Echo | Self::Poll | Self::Publish)).then(|| self.transport().name())
     }
 
     /// Whether it speaks in frames, in both directions.
@@ -107,6 +111,7 @@ pub(super) struct Record {
     pub(super) group: u32,
     pub(super) seat: u32,
     pub(super) question: Option<Arc<Question>>,
+    pub(super) posting: Option<Box<Posting>>,
     pub(super) backlog: Option<Box<Backlog>>,
     pub(super) permit: Permit,
 }
@@ -116,6 +121,10 @@ pub(super) struct Record {
 pub(super) struct Backlog {
     pub(super) output: Vec<u8>,
     pub(super) sent: usize,
+    /// What the bytes that did not go out are for.
+    pub(super) owed: Bill,
+    /// Bytes of a message that is not whole yet, which the decoder has.
+    pub(super) heard: usize,
     pub(super) input: BytesMut,
     pub(super) decoder: Option<Decoder>,
 }
@@ -123,6 +132,11 @@ pub(super) struct Backlog {
 impl Record {
     pub(super) fn backlog(&mut self) -> &mut Backlog {
         self.backlog.get_or_insert_default()
+    }
+
+    /// Who pays for what it does.
+    pub(super) fn payer(&self) -> &Payer {
+        self.permit.figures.meter.payer()
     }
 
     /// Bytes that wait to be sent.

@@ -18,6 +18,8 @@ use crate::{
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// The longest span between two times, beyond what anybody waits for.
 const RAREST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How far into its span a time may be put off.
+const SPREAD: f64 = 0.7;
 /// Events that are published before others get a turn.
 const SLICE: u64 = 50;
 
@@ -39,11 +41,14 @@ pub async fn run(line: Arc<Line>, publisher: Publisher) {
         };
         let mut schedule = Schedule::new(&source, last, Instant::now());
         loop {
+            // Spread at random within its span: whoever polls on a timer would meet a clockwork always at the same
+            // age of its events, and never see what a poll costs on average.
+            let spread = schedule.every.mul_f64(SPREAD * fastrand::f64());
             let other = |next: &super::line::State| next.ended || next.source.as_ref() != Some(&source);
             tokio::select! {
                 biased;
                 _ = states.wait_for(other) => break,
-                () = sleep_until(schedule.next()) => {}
+                () = sleep_until(schedule.next() + spread) => {}
             }
             let times = schedule.due(Instant::now());
             last = Some(schedule.next() - schedule.every);

@@ -248,7 +248,7 @@ export class Lab {
       topics: this.topics,
       after: this.start,
       pollInterval: this.settings.value.poll,
-      client: document.documentElement.dataset.ledger === 'off' ? undefined : this.client(lane.transport),
+      client: this.client(lane.transport),
     });
   }
 

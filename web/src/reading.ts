@@ -46,6 +46,7 @@ function facts(seen: Seen) {
     late,
     ratio: Number.isFinite(ratio) ? (ratio >= 9.5 ? String(Math.round(ratio)) : ratio.toFixed(1)) : undefined,
     empty,
+    asks: Math.round(of('longpoll')?.requestsPerMinute ?? 0),
     every: knobText('poll', settings.poll, words),
     rate: knobText('rate', rate, words),
     loss: knobText('loss', settings.loss, words),
@@ -103,7 +104,7 @@ function english(seen: Seen): Sentence {
     case 'empty':
       return [`At ${f.rate}, `, [`${f.empty} of 10 polls`], ` come back empty: polling every ${f.every} `, ...cost, 'still shows events ', [`${f.late('poll')} late`], '.'];
     case 'fast':
-      return [`At ${f.rate}, long polling asks `, [`${Math.round(seen.figures.get('longpoll')?.requestsPerMinute ?? 0)} times a minute`], ` to be ${f.late('longpoll')} late; SSE is ${f.late('sse')} and WebSocket ${f.late('websocket')} late on one connection. Polling every ${f.every} saves bytes and is `, [`${f.late('poll')} late`], '.'];
+      return [`At ${f.rate}, long polling asks `, [`${f.asks} times a minute`], ` to be ${f.late('longpoll')} late; SSE is `, [f.late('sse')], ` late on one connection. Polling every ${f.every} is `, [`${f.late('poll')} late`], '.'];
     default:
       return [`At ${f.rate}, polling every ${f.every} `, ...cost, 'shows events ', [`${f.late('poll')} late`], '; long polling is ', [f.late('longpoll')], ' late, SSE ', [f.late('sse')], '.'];
   }
@@ -141,7 +142,7 @@ function korean(seen: Seen): Sentence {
     case 'empty':
       return [`${rate}뿐이라 ${every}마다 하는 폴링 열에 `, [`${f.empty}은 빈손으로`], ' 돌아온다. ', ...cost, '이벤트를 ', [`${f.late('poll')} 늦게`], ' 보여 준다.'];
     case 'fast':
-      return [`${rate}를 발행하면 롱폴링은 ${f.late('longpoll')} 늦으려고 `, [`1분에 ${Math.round(seen.figures.get('longpoll')?.requestsPerMinute ?? 0)}번`], ` 묻는다. SSE는 연결 하나로 ${f.late('sse')}, WebSocket은 ${f.late('websocket')} 늦다. ${every}마다 폴링하면 바이트를 아끼고 `, [`${f.late('poll')} 늦다`], '.'];
+      return [`${rate}를 발행하면 롱폴링은 ${f.late('longpoll')} 늦으려고 `, [`1분에 ${f.asks}번`], ' 묻고, SSE는 연결 하나로 ', [f.late('sse')], ` 늦다. ${every}마다 폴링하면 `, [`${f.late('poll')} 늦다`], '.'];
     default:
       return [`${rate}를 발행할 때 ${every}마다 폴링하면 `, ...cost, '이벤트를 ', [`${f.late('poll')} 늦게`], ' 보여 준다. 롱폴링은 ', [f.late('longpoll')], ', SSE는 ', [f.late('sse')], ' 늦는다.'];
   }

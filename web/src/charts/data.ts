@@ -17,10 +17,15 @@ export interface Staleness extends Table {
 /** How long back the charts go, ms. */
 export const REACH = 120_000;
 
+/** The same for the staleness, which is looked at closely unless events are rare. */
+export function reachFor(rate: number): number {
+  return rate < 0.4 ? REACH : REACH / 2;
+}
+
 export function staleness(records: readonly LaneRecord[], now: number, rate: number): Staleness {
-  const bucket = rate < 0.4 ? 12_000 : 4000;
+  const bucket = rate < 0.4 ? 10_000 : 3000;
   const last = Math.floor(now / bucket);
-  const count = Math.floor(REACH / bucket);
+  const count = Math.floor(reachFor(rate) / bucket);
   const x = Array.from({ length: count }, (_, at) => Math.min(0, ((last - count + 1 + at + 0.5) * bucket - now) / 1000));
   const [lanes, p99]: (number | null)[][][] = [[], []];
   for (const record of records) {

@@ -8,6 +8,12 @@ const WEIGHTS = [1.5, 1.5, 1.75, 1.25, 2.4];
 /** px at the right for the names. */
 const NAMES = 132;
 
+/** The decades of what is shown. */
+const DECADES: Partial<uPlot.Axis> = {
+  splits: (_, __, low, high) =>
+    [-1, 0, 1, 2, 3, 4, 5].map((power) => 10 ** power).filter((ms) => ms >= low * 0.999 && ms <= high * 1.001),
+};
+
 /** A line's name and value at its end. */
 export interface End {
   lane: number;
@@ -21,6 +27,8 @@ export interface PlotOptions {
   y: uPlot.Scale;
   xValues: (u: uPlot, splits: number[]) => string[];
   yValues: (u: uPlot, splits: number[]) => string[];
+  /** Which of the two is logarithmic: its lines stand at the decades. */
+  logarithmic?: 'x' | 'y';
   ends: () => readonly End[];
   /** Drawn over the lines. */
   extra?: (u: uPlot) => void;
@@ -48,7 +56,10 @@ export function plot(host: HTMLElement, options: PlotOptions): uPlot {
       legend: { show: false },
       cursor: { show: false },
       scales: { x: { time: false, ...options.x }, y: options.y },
-      axes: [axis(options.xValues, { size: 24, space: 60 }), axis(options.yValues, { size: 54, space: 26 })],
+      axes: [
+        axis(options.xValues, { size: 24, space: 60, ...(options.logarithmic === 'x' && DECADES) }),
+        axis(options.yValues, { size: 54, space: 26, ...(options.logarithmic === 'y' && DECADES) }),
+      ],
       series: [
         {},
         ...TRANSPORTS.map((label, at) => ({

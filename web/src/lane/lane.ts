@@ -12,8 +12,8 @@ export interface LaneOptions {
   /** From where, if the lane has no cursor of its own yet. */
   after: string | undefined;
   pollInterval: number;
-  /** The name that the gateway books it under; undefined if it keeps no ledger. */
-  client: string | undefined;
+  /** The name that the gateway books it under. */
+  client: string;
 }
 
 /** Small pauses: on this host there is nobody to spare, and what is to be seen should be seen soon. */
@@ -73,7 +73,7 @@ export class Lane {
       },
     };
     if (after) given.after = after;
-    if (options.client) given.client = options.client;
+    given.client = options.client;
     const connection: Connection = connect(options.url, given);
     this.connection = connection;
     connection.onEvent((event) => {

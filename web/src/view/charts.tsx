@@ -2,15 +2,14 @@ import { type RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { cumulative, distribution, REACH, type Staleness, staleness } from '../charts/data.ts';
+import { cumulative, distribution, REACH, reachFor, type Staleness, staleness } from '../charts/data.ts';
 import { type End, type PlotOptions, plot, whiskers } from '../charts/plot.ts';
 import { usePage } from '../context.ts';
 import { bytes, duration, join, quantile, roundBytes } from '../numbers.ts';
 import { TRANSPORTS } from '../transports.ts';
 
-const DECADES = [0.1, 1, 10, 100, 1000, 10_000, 100_000];
 const times = (_: uPlot, splits: number[]) =>
-  splits.map((ms) => (DECADES.includes(ms) ? join(ms >= 1000 ? [String(ms / 1000), 's'] : [String(ms), 'ms']) : ''));
+  splits.map((ms) => join(ms >= 1000 ? [String(ms / 1000), 's'] : [String(Number(ms.toFixed(1))), 'ms']));
 
 /** A chart that is fed once a second, as wide as its place. */
 function usePlot(host: RefObject<HTMLDivElement | null>, options: () => PlotOptions, feed: (u: uPlot) => void): void {
@@ -77,7 +76,7 @@ function StalenessChart() {
   usePlot(
     host,
     () => ({
-      x: { range: () => [-REACH / 1000, 0] },
+      x: { range: () => [-reachFor(lab.rate) / 1000, 0] },
       y: {
         distr: 3,
         range: (_, low, high) => [
@@ -87,6 +86,7 @@ function StalenessChart() {
       },
       xValues: (u, splits) => ago(now.current)(u, splits),
       yValues: times,
+      logarithmic: 'y',
       ends,
       extra: (u) => whiskers(u, data.current.x, data.current.lanes, data.current.p99),
       over,
@@ -112,12 +112,12 @@ function DistributionChart() {
   const { lab, words } = usePage();
   const host = useRef<HTMLDivElement>(null);
   const over = useOver();
-  // Where each line ends is the top; a name stands where its median is.
+  // All lines end at the top, so the names stand in a list.
   const ends = (): End[] =>
     lab.lanes.flatMap(({ record }, lane) => {
       const late = Float64Array.from(record.arrivals.map((arrival) => arrival.late)).sort();
       if (!late.length) return [];
-      return [{ lane, y: 96 - lane * 12, value: `p90 ${join(duration(quantile(late, 0.9)))}` }];
+      return [{ lane, y: 96 - lane * 12, value: join(duration(quantile(late, 0.9))) }];
     });
   usePlot(
     host,
@@ -125,6 +125,7 @@ function DistributionChart() {
       x: { distr: 3 },
       y: { range: () => [0, 100] },
       xValues: times,
+      logarithmic: 'x',
       yValues: (_, splits) => splits.map((share) => `${share}\u202f%`),
       ends,
       over,

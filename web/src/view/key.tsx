@@ -12,10 +12,11 @@ export function Key() {
   const short = (part: Part) => (words.partShort as Partial<Record<Part, string>>)[part] ?? words.part[part];
   return (
     <div class="key" aria-hidden="true">
-      <Sign text={key.event}>
-        <circle cx="13" cy="6" r="4" fill="var(--e0)" stroke="none" />
-      </Sign>
-      {every > 1 && (
+      {every === 1 ? (
+        <Sign text={key.event}>
+          <circle cx="13" cy="6" r="4" fill="var(--e0)" stroke="none" />
+        </Sign>
+      ) : (
         <Sign text={key.dense(every)}>
           <path d="M3 6h1M7 6h1M17 6h1M21 6h1" stroke="var(--faint)" stroke-width="6" />
           <circle cx="12.5" cy="6" r="3.4" fill="var(--e4)" stroke="none" />

@@ -3,6 +3,7 @@ import { Clock } from './clock.ts';
 import { Control } from './control.ts';
 import { type Figures, measure, spanFor } from './figures.ts';
 import { Lane } from './lane/lane.ts';
+import type { Shape } from './lane/record.ts';
 import { Ledger } from './ledger.ts';
 import { conditions, Lines } from './lines.ts';
 import { Meter } from './meter.ts';
@@ -71,7 +72,7 @@ export class Lab {
     this.base = base;
     this.around = around;
     this.settings = signal(settings);
-    this.lanes = TRANSPORTS.map((name) => new Lane(name, this.log, settings));
+    this.lanes = TRANSPORTS.map((name) => new Lane(name, this.log, this.shapeOf(settings)));
     this.log.onPublished((event) => {
       for (const lane of this.lanes) lane.record.published(event);
     });
@@ -143,7 +144,7 @@ export class Lab {
     if (differs('up')) this.say();
     if (differs('rate', 'burst', 'size')) this.generate();
     for (const lane of this.lanes) {
-      lane.reshape(after);
+      lane.reshape(this.shapeOf(after));
       const isStopped = after.stopped.includes(lane.transport);
       if (isStopped !== before.stopped.includes(lane.transport)) {
         if (isStopped) lane.stop();
@@ -235,6 +236,10 @@ export class Lab {
     const rate = settings.source === 'generated' ? settings.rate : 0;
     const { size, burst } = settings;
     await this.lines.put(`${this.id}.source`, { source: { topic: `lab/${this.id}`, rate, size, burst } });
+  }
+
+  private shapeOf({ rtt, loss, buffering }: Settings): Shape {
+    return { rtt, loss, buffering, isShaped: this.around.hasLab };
   }
 
   private urlOf(lane: Lane): URL {

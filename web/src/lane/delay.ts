@@ -5,10 +5,12 @@
 export class Delay {
   private ways: number[] = [];
   private assumed: number;
+  private most: number;
 
-  /** `assumed`: what holds until something was measured. */
-  constructor(assumed: number) {
+  /** `assumed`: what holds until something was measured; `most`: more than this was not the way's doing. */
+  constructor(assumed: number, most = Number.POSITIVE_INFINITY) {
     this.assumed = assumed;
+    this.most = most;
   }
 
   oneWay(ms: number): void {
@@ -21,7 +23,7 @@ export class Delay {
   }
 
   get value(): number {
-    return this.ways.length ? Math.min(...this.ways) : this.assumed;
+    return this.ways.length ? Math.min(this.most, ...this.ways) : this.assumed;
   }
 
   get isMeasured(): boolean {
@@ -29,8 +31,9 @@ export class Delay {
   }
 
   /** The conditions changed. */
-  reset(assumed: number): void {
+  reset(assumed: number, most = Number.POSITIVE_INFINITY): void {
     this.ways = [];
     this.assumed = assumed;
+    this.most = most;
   }
 }

@@ -11,15 +11,24 @@ export interface Shape {
   /** 0 to 1 */
   loss: number;
   buffering: boolean;
+  /** Whether all of that is the gateway's doing, and so known; else `rtt` is nothing. */
+  isShaped: boolean;
 }
 
 /** Events closer than this came together, ms. */
 const TOGETHER = 4;
 /** Ends of our own making: nothing broke. */
 const OURS = new Set(['closed', 'changed', 'renewed', 'climbed']);
+/** What a browser and a gateway on one host add to a shaped way, ms. */
+const OWN = 20;
 /** How long is kept what may still be drawn, and what is counted, ms. */
 const DRAWN = 32_000;
 const COUNTED = 150_000;
+
+/** The one-way delay to begin with, and the most that the line itself accounts for, ms. */
+function bounds({ rtt, isShaped }: Shape): [assumed: number, most: number] {
+  return [Math.max(0.5, rtt / 2), isShaped ? rtt / 2 + OWN : Number.POSITIVE_INFINITY];
+}
 
 /**
  * What one lane has seen, from the client's trace: enough to draw it to scale and to count it. The page sees only its
@@ -53,7 +62,7 @@ export class LaneRecord {
     this.transport = transport;
     this.log = log;
     this.shape = shape;
-    this.delay = new Delay(Math.max(0.5, shape.rtt / 2));
+    this.delay = new Delay(...bounds(shape));
   }
 
   /** The newest event that was shown. */
@@ -67,7 +76,7 @@ export class LaneRecord {
   }
 
   reshape(shape: Shape): void {
-    if (shape.rtt !== this.shape.rtt) this.delay.reset(Math.max(0.5, shape.rtt / 2));
+    if (shape.rtt !== this.shape.rtt) this.delay.reset(...bounds(shape));
     this.shape = shape;
   }
 

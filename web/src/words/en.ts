@@ -74,7 +74,7 @@ export const en = {
   hidden: (seconds: string) => `hidden ${seconds}`,
   exportAs: 'Export',
   noLab:
-    'The network cannot be changed here, and there is no generated source: lab mode is off. Run fanlight demo, or fanlight serve --lab.',
+    'The network cannot be shaped here, since lab mode is off (run fanlight demo, or fanlight serve --lab). A generated stream is published by this page itself.',
   published: 'published',
   now: 'now',
   server: 'server',

@@ -66,7 +66,7 @@ export const ko: Words = {
   hidden: (seconds) => `숨김 ${seconds}`,
   exportAs: '내보내기',
   noLab:
-    '랩 모드가 꺼져 있어 네트워크 조건을 바꿀 수 없고 생성한 스트림도 없습니다. fanlight demo 또는 fanlight serve --lab으로 실행하세요.',
+    '랩 모드가 꺼져 있어 네트워크 조건을 바꿀 수 없습니다(fanlight demo 또는 fanlight serve --lab으로 실행하세요). 생성한 스트림은 이 페이지가 직접 발행합니다.',
   published: '발행',
   now: '지금',
   server: '서버',

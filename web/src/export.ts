@@ -15,7 +15,9 @@ export function save(name: string, type: string, content: string | Blob): void {
 
 /** A row for each event: when it was published, and how stale it was in each lane, in ms; empty where it never came. */
 export function asCsv(lab: Lab): string {
-  const rows = [['n', 'id', 'topic', 'published', ...TRANSPORTS.flatMap((name) => [`${name}_ms`, `${name}_note`])]];
+  const rows = [
+    ['n', 'id', 'topic', 'published', ...TRANSPORTS.flatMap((name) => [`${name}_ms`, `${name}_note`])],
+  ];
   const late = lab.lanes.map(
     ({ record }) => new Map(record.arrivals.map((arrival) => [arrival.event.id, arrival] as const)),
   );
@@ -55,7 +57,12 @@ export function asJson(lab: Lab): string {
         duplicated: figures.duplicated,
       },
       ledger: account
-        ? { events: account.events, requests: account.requests, segments: account.segments, bytes: account.bytes }
+        ? {
+            events: account.events,
+            requests: account.requests,
+            segments: account.segments,
+            bytes: account.bytes,
+          }
         : null,
       events: record.arrivals.map(({ event, late, isReplayed }) => ({
         id: event.id,
@@ -77,7 +84,12 @@ export function asJson(lab: Lab): string {
     frames_per_second: lab.meter.fps,
     longest_block_ms: lab.meter.longest(performance.now()),
     ledger_kinds: PARTS,
-    events: lab.log.events.map(({ n, id, topic, time }) => ({ n, id, topic, time: new Date(time).toISOString() })),
+    events: lab.log.events.map(({ n, id, topic, time }) => ({
+      n,
+      id,
+      topic,
+      time: new Date(time).toISOString(),
+    })),
     lanes,
   };
   // NaN becomes null.

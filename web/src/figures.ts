@@ -51,7 +51,9 @@ export function measure(record: LaneRecord, ledger: Ledger, from: number, now: n
     bytesPerEvent: booked && events > 0 ? total(parts) : Number.NaN,
     parts,
     bytes: booked ? total(booked.bytes) : Number.NaN,
-    emptyShare: answers.length ? answers.filter((answer) => answer.isEmpty).length / answers.length : Number.NaN,
+    emptyShare: answers.length
+      ? answers.filter((answer) => answer.isEmpty).length / answers.length
+      : Number.NaN,
     delivered: record.delivered,
     missed: record.missed,
     duplicated: record.duplicated,

@@ -77,17 +77,25 @@ export class Lab {
       for (const lane of this.lanes) lane.record.published(event);
     });
     this.lines = new Lines(base);
-    this.control = new Control(base, TRANSPORTS.map((name) => this.client(name)), this.clock, {
-      event: (event) => void this.log.see(event),
-      ledger: (document, at) => this.ledger.take(document, at),
-      ready: (cursor) => this.begin(cursor),
-      state: (isOpen) => {
-        this.isOpen.value = isOpen;
+    this.control = new Control(
+      base,
+      TRANSPORTS.map((name) => this.client(name)),
+      this.clock,
+      {
+        event: (event) => void this.log.see(event),
+        ledger: (document, at) => this.ledger.take(document, at),
+        ready: (cursor) => this.begin(cursor),
+        state: (isOpen) => {
+          const wasOpen = this.isOpen.value;
+          this.isOpen.value = isOpen;
+          // A gateway that was started anew has no line of ours.
+          if (isOpen && !wasOpen && this.start) void this.apply(false);
+        },
+        refused: (detail) => {
+          this.problem.value = detail;
+        },
       },
-      refused: (detail) => {
-        this.problem.value = detail;
-      },
-    });
+    );
     this.watchVisibility();
     this.watchProtocols();
   }
@@ -108,7 +116,8 @@ export class Lab {
     if (source === 'generated') return rate;
     const now = performance.now();
     const span = Math.min(10_000, Math.max(2000, now - this.since));
-    const count = this.log.events.length - 1 - this.log.events.findLastIndex((event) => event.at < now - span);
+    const count =
+      this.log.events.length - 1 - this.log.events.findLastIndex((event) => event.at < now - span);
     return Math.max(0.02, count / (span / 1000));
   }
 
@@ -238,8 +247,8 @@ export class Lab {
     await this.lines.put(`${this.id}.source`, { source: { topic: `lab/${this.id}`, rate, size, burst } });
   }
 
-  private shapeOf({ rtt, loss, buffering }: Settings): Shape {
-    return { rtt, loss, buffering, isShaped: this.around.hasLab };
+  private shapeOf({ rtt, loss, buffering, shared }: Settings): Shape {
+    return { rtt, loss, buffering, shared, isShaped: this.around.hasLab };
   }
 
   private urlOf(lane: Lane): URL {
@@ -266,7 +275,10 @@ export class Lab {
       for (let n = 0; n < burst; n += 1) {
         this.count += 1;
         const head = `{"n":${this.count},"pad":""}`;
-        this.control.publish(`lab/${this.id}`, { n: this.count, pad: '.'.repeat(Math.max(0, size - head.length)) });
+        this.control.publish(`lab/${this.id}`, {
+          n: this.count,
+          pad: '.'.repeat(Math.max(0, size - head.length)),
+        });
       }
       this.publishing = setTimeout(next, (burst / rate) * 1000);
     };

@@ -16,7 +16,9 @@ import { Fluency, Notices, Reading } from './view/reading.tsx';
 import { Tables } from './view/tables.tsx';
 
 // The script lies in `assets/` beside the page, wherever the gateway's router is nested.
-const base = import.meta.env.DEV ? new URL('./', location.href) : new URL(/* @vite-ignore */ '..', import.meta.url);
+const base = import.meta.env.DEV
+  ? new URL('./', location.href)
+  : new URL(/* @vite-ignore */ '..', import.meta.url);
 const around: Surroundings = {
   language: navigator.language,
   isDark: matchMedia('(prefers-color-scheme: dark)').matches,
@@ -58,4 +60,3 @@ addEventListener('pagehide', (event) => {
   // A page that may come back keeps its lines.
   if (!event.persisted) lab.leave();
 });
-

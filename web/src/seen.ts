@@ -1,5 +1,7 @@
 import type { Lab } from './lab.ts';
+import type { LaneRecord } from './lane/record.ts';
 import type { Seen } from './reading.ts';
+import type { TransportName } from './transports.ts';
 
 /** What the reading is made from, as it is now. */
 export function look(lab: Lab): Seen {
@@ -15,7 +17,9 @@ export function look(lab: Lab): Seen {
   const gaps = running.flatMap(({ record }) =>
     record.marks.map((mark) => (mark.kind === 'gap' && mark.at > after ? mark.count : 0)),
   );
-  const hidden = lab.hidden.findLast((span) => span.to < Number.POSITIVE_INFINITY && span.to - span.from > 2000);
+  const hidden = lab.hidden.findLast(
+    (span) => span.to < Number.POSITIVE_INFINITY && span.to - span.from > 2000,
+  );
   const poll = lab.lanes.find((lane) => lane.transport === 'poll');
   // Far beyond what the set round trip could explain, and with no network cut.
   const patience = 2000 + 4 * settings.rtt;
@@ -37,16 +41,17 @@ export function look(lab: Lab): Seen {
     starved:
       settings.shared && lab.isOpen.value && lab.cut.value === undefined
         ? running
-            .filter(({ transport, record }) => {
-              const exchange = record.exchange;
-              return (
-                transport !== 'websocket' &&
-                exchange?.opened === undefined &&
-                exchange !== undefined &&
-                now - exchange.asked > (transport === 'longpoll' ? 27_000 : 0) + patience
-              );
-            })
+            .filter(({ transport, record }) => isStarved(transport, record, now, patience))
             .map((lane) => lane.transport)
         : [],
   };
+}
+
+/** Whether the browser holds its requests back, or did a moment ago. */
+function isStarved(transport: TransportName, record: LaneRecord, now: number, patience: number): boolean {
+  if (transport === 'websocket') return false;
+  if (record.exchanges.some((x) => x.queued !== undefined && x.asked > now - 10_000)) return true;
+  const exchange = record.exchange;
+  if (!exchange || exchange.opened !== undefined) return false;
+  return now - exchange.asked > (transport === 'longpoll' ? 27_000 : 0) + patience;
 }

@@ -39,7 +39,10 @@ export type Source = 'generated' | 'host' | 'topics';
 
 export type PresetName = 'chat' | 'delivery' | 'ticker' | 'quiet' | 'mobile' | 'llm';
 
-type Conditions = Pick<Settings, 'rate' | 'size' | 'burst' | 'up' | 'poll' | 'rtt' | 'kbps' | 'loss' | 'window'>;
+type Conditions = Pick<
+  Settings,
+  'rate' | 'size' | 'burst' | 'up' | 'poll' | 'rtt' | 'kbps' | 'loss' | 'window'
+>;
 
 export const PRESETS: Record<PresetName, Conditions> = {
   chat: { rate: 1, size: 200, burst: 1, up: 0.25, poll: 2000, rtt: 120, kbps: 20_000, loss: 0, window: 8 },

@@ -141,7 +141,10 @@ export class Stage {
       words: WORDS[settings.language],
       picked,
       every: everyFor(rate),
-      radius: Math.max(1.7, Math.min(4, 1.4 + ((width - PAD) / Math.max(0.5, rate * settings.window)) * 0.09)),
+      radius: Math.max(
+        1.7,
+        Math.min(4, 1.4 + ((width - PAD) / Math.max(0.5, rate * settings.window)) * 0.09),
+      ),
       cuts: lab.cuts,
       hidden: lab.hidden,
       marks: lab.marks,
@@ -164,7 +167,8 @@ export class Stage {
       if (!square || !text) continue;
       square.textContent = event ? String(event.n) : '';
       square.style.fontSize = event && event.n > 9999 ? '10px' : event && event.n > 999 ? '12px' : '';
-      square.style.background = event && isTracer(event, every) ? (this.colors.events[hue(event, every)] ?? '') : '';
+      square.style.background =
+        event && isTracer(event, every) ? (this.colors.events[hue(event, every)] ?? '') : '';
       if (event && !isTracer(event, every)) square.style.background = this.colors.mid;
       text.textContent = !chip.lane || !newest ? '' : behind > 0 ? words.behind(behind) : words.latest;
       chip.element.classList.toggle('behind', behind > 0);

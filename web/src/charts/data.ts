@@ -26,7 +26,9 @@ export function staleness(records: readonly LaneRecord[], now: number, rate: num
   const bucket = rate < 0.4 ? 10_000 : 3000;
   const last = Math.floor(now / bucket);
   const count = Math.floor(reachFor(rate) / bucket);
-  const x = Array.from({ length: count }, (_, at) => Math.min(0, ((last - count + 1 + at + 0.5) * bucket - now) / 1000));
+  const x = Array.from({ length: count }, (_, at) =>
+    Math.min(0, ((last - count + 1 + at + 0.5) * bucket - now) / 1000),
+  );
   const [lanes, p99]: (number | null)[][][] = [[], []];
   for (const record of records) {
     const late: number[][] = Array.from({ length: count }, () => []);

@@ -11,7 +11,9 @@ const NAMES = 132;
 /** The decades of what is shown. */
 const DECADES: Partial<uPlot.Axis> = {
   splits: (_, __, low, high) =>
-    [-1, 0, 1, 2, 3, 4, 5].map((power) => 10 ** power).filter((ms) => ms >= low * 0.999 && ms <= high * 1.001),
+    [-1, 0, 1, 2, 3, 4, 5]
+      .map((power) => 10 ** power)
+      .filter((ms) => ms >= low * 0.999 && ms <= high * 1.001),
 };
 
 /** A line's name and value at its end. */
@@ -136,7 +138,12 @@ function names(u: uPlot, ends: readonly End[], over: number): void {
 }
 
 /** From p50 up to p99, one whisker a lane, side by side: the streams' lines coincide. */
-export function whiskers(u: uPlot, x: readonly number[], low: (number | null)[][], high: (number | null)[][]): void {
+export function whiskers(
+  u: uPlot,
+  x: readonly number[],
+  low: (number | null)[][],
+  high: (number | null)[][],
+): void {
   const { ctx } = u;
   const scale = uPlot.pxRatio;
   const p = palette();
@@ -147,7 +154,14 @@ export function whiskers(u: uPlot, x: readonly number[], low: (number | null)[][
   high.forEach((values, lane) => {
     values.forEach((value, at) => {
       const [from, second] = [low[lane]?.[at], x[at]];
-      if (value === null || from === null || from === undefined || second === undefined || value < from * 1.12) return;
+      if (
+        value === null ||
+        from === null ||
+        from === undefined ||
+        second === undefined ||
+        value < from * 1.12
+      )
+        return;
       const px = u.valToPos(second, 'x', true) + (lane - 2) * 3 * scale;
       const [y0, y1] = [u.valToPos(from, 'y', true), u.valToPos(value, 'y', true)];
       ctx.moveTo(px, y0);

@@ -46,13 +46,27 @@ export function way(
     // Not come yet. Where the server may speak it is on its way, else it waits.
     const exchange = record.exchange;
     const speaks = exchange && exchange.answered === undefined && exchange.opened !== undefined;
-    const held = record.transport === 'longpoll' && exchange && exchange.opened === undefined && exchange.reached <= published;
+    const held =
+      record.transport === 'longpoll' &&
+      exchange &&
+      exchange.opened === undefined &&
+      exchange.reached <= published;
     const isUnderWay = flight.sent === undefined && ((isStream(record.transport) && speaks) || held);
     const delay = record.delay.value;
     const progress = isUnderWay ? Math.min(0.9, (now - published) / Math.max(1, delay)) : 0;
     const x1 = isUnderWay ? X(published) : X(now);
     const x3 = X(published + delay);
-    return { ...base, x1, x3, x4: x3, bead: client, gap: 0, dropped: undefined, progress, waits: !isUnderWay };
+    return {
+      ...base,
+      x1,
+      x3,
+      x4: x3,
+      bead: client,
+      gap: 0,
+      dropped: undefined,
+      progress,
+      waits: !isUnderWay,
+    };
   }
   const count = flight.batch?.count ?? 1;
   const gap = count > 1 ? Math.min(7.5, (height - 5 - client) / (count - 1)) : 0;
@@ -73,7 +87,14 @@ export function way(
 }
 
 /** `scale`: 1, more if it is the one that is picked. */
-export function drawFlight(pen: Pen, flight: Flight, w: Way, scene: Scene, scale: number, color?: string): void {
+export function drawFlight(
+  pen: Pen,
+  flight: Flight,
+  w: Way,
+  scene: Scene,
+  scale: number,
+  color?: string,
+): void {
   const { p } = pen;
   const c = color ?? (p.events[hue(flight.event, scene.every)] as string);
   if (flight.isLost) {

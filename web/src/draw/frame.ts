@@ -37,7 +37,12 @@ export function drawHead(pen: Pen, scene: Scene): void {
       continue;
     }
     g.globalAlpha = chosen && !isChosen ? 0.3 : 1;
-    pen.dot(x, y, isChosen ? 6 : Math.max(2.4, Math.min(4.5, scene.radius + 0.4)), p.events[hue(event, scene.every)]);
+    pen.dot(
+      x,
+      y,
+      isChosen ? 6 : Math.max(2.4, Math.min(4.5, scene.radius + 0.4)),
+      p.events[hue(event, scene.every)],
+    );
     const isNear = chosen && !isChosen && Math.abs(X(chosen.at) - x) < room;
     if (isChosen || (last - x > room && !isNear)) {
       const right = Math.min(x, width - 4 - 3.5 * String(event.n).length);

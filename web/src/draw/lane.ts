@@ -70,7 +70,10 @@ function spans(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Lines): 
   for (const x of record.exchanges) {
     if (x.isFailed || x.reached > scene.now) continue;
     const end = isStream(record.transport) ? x.done : x.opened;
-    const [until, gone] = [Math.min(x.answered ?? Infinity, scene.now + 1000), Math.min(end ?? Infinity, scene.now + 1000)];
+    const [until, gone] = [
+      Math.min(x.answered ?? Infinity, scene.now + 1000),
+      Math.min(end ?? Infinity, scene.now + 1000),
+    ];
     if (gone < begin) continue;
     // A stream that nobody answered yet, and a long poll on its way: it may speak from when the request is there.
     g.beginPath();
@@ -91,7 +94,14 @@ function edges(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Lines): 
     const [a, b] = [X(x.reached), X(Math.min(x.answered ?? scene.now, scene.now))];
     if (b > a + 1) pen.line(Math.max(-4, a), y.server, b, y.server, pen.p.mid, 1.75);
     if (record.transport !== 'websocket') continue;
-    pen.line(Math.max(-4, X(x.asked)), y.client, X(Math.min(x.done ?? scene.now, scene.now)), y.client, pen.p.mid, 1.75);
+    pen.line(
+      Math.max(-4, X(x.asked)),
+      y.client,
+      X(Math.min(x.done ?? scene.now, scene.now)),
+      y.client,
+      pen.p.mid,
+      1.75,
+    );
   }
 }
 
@@ -117,6 +127,14 @@ function drawExchange(pen: Pen, x: Exchange, record: LaneRecord, scene: Scene, X
   const { p } = pen;
   if (x.asked > scene.now || (x.done ?? scene.now) < scene.now - scene.span - 1000) return;
   const delay = x.reached - x.asked;
+  if (x.queued !== undefined) heldBack(pen, X(x.queued), X(x.asked), y.client);
+  if (
+    x.opened === undefined &&
+    record.transport === 'poll' &&
+    scene.now - x.asked > 4 * delay + 500 &&
+    x === record.exchange
+  )
+    heldBack(pen, X(x.asked), X(scene.now), y.client);
   if (x.handshake !== undefined) {
     const third = (x.asked - x.handshake) / 2;
     pen.line(X(x.handshake), y.client, X(x.handshake + third), y.server, p.mid, 1, [1.5, 2.5]);
@@ -124,26 +142,61 @@ function drawExchange(pen: Pen, x: Exchange, record: LaneRecord, scene: Scene, X
   }
   if (x.isFailed && x.opened === undefined) {
     const rise = Math.min(1, ((x.done ?? scene.now) - x.asked) / Math.max(30, delay));
-    const [xe, ye] = [X(x.asked + Math.max(30, delay) * rise * 0.6), y.client + (y.server - y.client) * rise * 0.6];
+    const [xe, ye] = [
+      X(x.asked + Math.max(30, delay) * rise * 0.6),
+      y.client + (y.server - y.client) * rise * 0.6,
+    ];
     pen.line(X(x.asked), y.client, xe, ye, p.red, 1.25);
     if (x.done !== undefined) pen.cross(xe, ye, 3);
     return;
   }
   if (x.lost === 'request') {
     const first = x.handshake ?? x.asked;
-    pen.line(X(first), y.client, X(first + delay * 0.45), y.client + (y.server - y.client) * 0.45, p.red, 1.25, [3, 2]);
+    pen.line(
+      X(first),
+      y.client,
+      X(first + delay * 0.45),
+      y.client + (y.server - y.client) * 0.45,
+      p.red,
+      1.25,
+      [3, 2],
+    );
     pen.cross(X(first + delay * 0.45), y.client + (y.server - y.client) * 0.45, 3);
     const sent = x.reached - record.delay.value;
     pen.line(X(sent), y.client, X(x.reached), y.server, p.mid, 1.25);
   } else {
     const at = Math.min(1, (scene.now - x.asked) / Math.max(0.001, delay));
-    pen.line(X(x.asked), y.client, X(x.asked + delay * at), y.client + (y.server - y.client) * at, p.mid, 1.25);
+    pen.line(
+      X(x.asked),
+      y.client,
+      X(x.asked + delay * at),
+      y.client + (y.server - y.client) * at,
+      p.mid,
+      1.25,
+    );
   }
   if (x.lost === 'answer') {
     const half = record.delay.value * 0.55;
-    pen.line(X(x.reached), y.server, X(x.reached + half), y.server + (y.client - y.server) * 0.55, p.red, 1.25, [3, 2]);
+    pen.line(
+      X(x.reached),
+      y.server,
+      X(x.reached + half),
+      y.server + (y.client - y.server) * 0.55,
+      p.red,
+      1.25,
+      [3, 2],
+    );
     pen.cross(X(x.reached + half), y.server + (y.client - y.server) * 0.55, 3);
   }
+}
+
+/** The browser has the request, and no connection for it. */
+function heldBack(pen: Pen, from: number, to: number, y: number): void {
+  pen.line(from, y, to, y, pen.p.ink, 3, [3, 3]);
+  pen.g.fillStyle = pen.p.paper;
+  pen.g.fillRect(from - 3, y - 3, 6, 6);
+  pen.g.strokeStyle = pen.p.ink;
+  pen.g.strokeRect(from - 3, y - 3, 6, 6);
 }
 
 function drawMarks(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Lines): void {
@@ -168,7 +221,15 @@ function drawMarks(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Line
       const half = mark.back === undefined ? mark.delay : (mark.back - mark.at) / 2;
       const there = mark.at + half;
       const f = Math.min(1, (scene.now - mark.at) / half);
-      pen.line(X(mark.at), y.client, X(mark.at + half * f), y.client + (y.server - y.client) * f, color, 1.25, dash);
+      pen.line(
+        X(mark.at),
+        y.client,
+        X(mark.at + half * f),
+        y.client + (y.server - y.client) * f,
+        color,
+        1.25,
+        dash,
+      );
       if (there <= scene.now) {
         g.fillStyle = color;
         g.fillRect(X(there) - 2.5, y.server - 2.5, 5, 5);
@@ -187,7 +248,14 @@ function drawMarks(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Line
 }
 
 /** How many came at once, where they cannot be counted, and what was replayed. */
-function batches(pen: Pen, shown: readonly Flight[], record: LaneRecord, scene: Scene, X: Scale, y: Lines): void {
+function batches(
+  pen: Pen,
+  shown: readonly Flight[],
+  record: LaneRecord,
+  scene: Scene,
+  X: Scale,
+  y: Lines,
+): void {
   const { g, p, height } = pen;
   const seen = new Set<unknown>();
   let last = Number.NEGATIVE_INFINITY;
@@ -203,7 +271,10 @@ function batches(pen: Pen, shown: readonly Flight[], record: LaneRecord, scene: 
       g.strokeStyle = p.ink;
       g.lineWidth = 1.25;
       g.stroke();
-      pen.text(scene.words.replayed(batch.replayed), x - 11, y.client + 11, p.ink, { align: 'right', weight: 600 });
+      pen.text(scene.words.replayed(batch.replayed), x - 11, y.client + 11, p.ink, {
+        align: 'right',
+        weight: 600,
+      });
     } else if (batch.count >= 6 && (!isStream(record.transport) || batch.count >= 10)) {
       if (x - last < 34) continue;
       last = x;
@@ -213,14 +284,28 @@ function batches(pen: Pen, shown: readonly Flight[], record: LaneRecord, scene: 
 }
 
 /** The picked event: a line through all lanes, and its latency in this one. */
-function dimension(pen: Pen, record: LaneRecord, flight: Flight, scene: Scene, X: Scale, memory: Memory): void {
+function dimension(
+  pen: Pen,
+  record: LaneRecord,
+  flight: Flight,
+  scene: Scene,
+  X: Scale,
+  memory: Memory,
+): void {
   const { p, width, height } = pen;
   const from = X(flight.event.at);
   const isShown = flight.at !== undefined && flight.at <= scene.now;
   const to = Math.min(X(scene.now), isShown ? X(flight.at as number) : X(scene.now));
   pen.line(from, 0, from, height, p.ink, 1, [2, 3]);
   pen.within(0, 0, X(scene.now) + 6, height, () =>
-    drawFlight(pen, flight, way(record, flight, scene, X, height, memory.step), scene, 1.6, p.events[hue(flight.event, scene.every)]),
+    drawFlight(
+      pen,
+      flight,
+      way(record, flight, scene, X, height, memory.step),
+      scene,
+      1.6,
+      p.events[hue(flight.event, scene.every)],
+    ),
   );
   const { words } = scene;
   if (!flight.isLost) {
@@ -229,7 +314,11 @@ function dimension(pen: Pen, record: LaneRecord, flight: Flight, scene: Scene, X
     pen.line(to, height - 7, to, height, p.ink, 1);
   }
   const late = (isShown ? (flight.at as number) : scene.now) - flight.event.at;
-  const text = flight.isLost ? words.lost : isShown ? `+${join(duration(late))}` : `${join(duration(late))} · ${words.waiting}`;
+  const text = flight.isLost
+    ? words.lost
+    : isShown
+      ? `+${join(duration(late))}`
+      : `${join(duration(late))} · ${words.waiting}`;
   const right = to > width - 110;
   pen.text(text, right ? from - 8 : to + 8, height - 10, flight.isLost ? p.red : p.ink, {
     align: right ? 'right' : 'left',

@@ -104,7 +104,11 @@ export class Pen {
     x: number,
     y: number,
     color: string,
-    { align = 'left', weight = 400, size = 11 }: { align?: CanvasTextAlign; weight?: number; size?: number } = {},
+    {
+      align = 'left',
+      weight = 400,
+      size = 11,
+    }: { align?: CanvasTextAlign; weight?: number; size?: number } = {},
   ): void {
     const { g } = this;
     g.font = `${weight} ${size}px ${FONT}`;

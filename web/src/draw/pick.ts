@@ -32,7 +32,8 @@ export function pickAt(
   };
   if (!record) {
     for (const event of scene.log.events)
-      if (event.at > scene.now - scene.span && event.at <= scene.now) consider(event, Math.abs(X(event.at) - x));
+      if (event.at > scene.now - scene.span && event.at <= scene.now)
+        consider(event, Math.abs(X(event.at) - x));
     return best;
   }
   for (const flight of record.flights.values()) {

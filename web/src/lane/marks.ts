@@ -34,6 +34,8 @@ export interface Flight {
 export interface Exchange {
   /** A TCP handshake went before, from here to `asked`. */
   handshake?: number;
+  /** The browser held it back from here to `asked`: its connections were taken. */
+  queued?: number;
   /** Left the browser. */
   asked: number;
   /** Reached the server: from here on it may speak, … */

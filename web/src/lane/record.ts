@@ -11,10 +11,14 @@ export interface Shape {
   /** 0 to 1 */
   loss: number;
   buffering: boolean;
+  /** Whether other lanes go over the same origin, and so over the same six connections. */
+  shared: boolean;
   /** Whether all of that is the gateway's doing, and so known; else `rtt` is nothing. */
   isShaped: boolean;
 }
 
+/** A request that takes so much longer than its way was held back by the browser, ms. */
+const HELD_BACK = 80;
 /** Events closer than this came together, ms. */
 const TOGETHER = 4;
 /** Ends of our own making: nothing broke. */
@@ -158,6 +162,10 @@ export class LaneRecord {
       exchange.handshake = exchange.asked;
       exchange.asked += trip / 2;
     } else if (isImmediate && this.isStalled(trip - 2 * delay)) exchange.lost = 'answer';
+    else if (this.transport === 'poll' && this.shape.shared && trip > 2 * delay + HELD_BACK) {
+      exchange.queued = exchange.asked;
+      exchange.asked = at - 2 * delay;
+    }
     exchange.reached = Math.min(exchange.asked + delay, at - delay);
     if (!isImmediate) exchange.reached = Math.min(exchange.asked + delay, at);
     if (!isStream(this.transport)) exchange.answered = Math.max(exchange.reached, at - delay);

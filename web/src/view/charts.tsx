@@ -1,4 +1,4 @@
-import { type RefObject } from 'preact';
+import type { RefObject } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
@@ -12,7 +12,11 @@ const times = (_: uPlot, splits: number[]) =>
   splits.map((ms) => join(ms >= 1000 ? [String(ms / 1000), 's'] : [String(Number(ms.toFixed(1))), 'ms']));
 
 /** A chart that is fed once a second, as wide as its place. */
-function usePlot(host: RefObject<HTMLDivElement | null>, options: () => PlotOptions, feed: (u: uPlot) => void): void {
+function usePlot(
+  host: RefObject<HTMLDivElement | null>,
+  options: () => PlotOptions,
+  feed: (u: uPlot) => void,
+): void {
   const { lab } = usePage();
   useEffect(() => {
     const element = host.current;
@@ -24,7 +28,10 @@ function usePlot(host: RefObject<HTMLDivElement | null>, options: () => PlotOpti
     resize.observe(element);
     const unsubscribe = lab.slow.subscribe(() => feed(u));
     // Another theme, or a lane that is pointed at.
-    const again = [lab.over.subscribe(() => u.redraw(false, true)), lab.settings.subscribe(() => u.redraw(false, true))];
+    const again = [
+      lab.over.subscribe(() => u.redraw(false, true)),
+      lab.settings.subscribe(() => u.redraw(false, true)),
+    ];
     return () => {
       unsubscribe();
       for (const end of again) end();
@@ -81,7 +88,8 @@ function StalenessChart() {
         distr: 3,
         range: (_, low, high) => [
           10 ** Math.floor(Math.log10(Math.max(0.1, low || 1))),
-          10 ** Math.ceil(Math.log10(Math.max(100, ...data.current.p99.flat().map((v) => v ?? 0), high || 100))),
+          10 **
+            Math.ceil(Math.log10(Math.max(100, ...data.current.p99.flat().map((v) => v ?? 0), high || 100))),
         ],
       },
       xValues: (u, splits) => ago(now.current)(u, splits),

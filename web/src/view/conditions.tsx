@@ -1,14 +1,6 @@
 import { useSignal } from '@preact/signals';
 import { usePage } from '../context.ts';
-import {
-  KNOBS,
-  type Knob,
-  nearest,
-  PRESETS,
-  type PresetName,
-  type Source,
-  windowFor,
-} from '../settings.ts';
+import { KNOBS, type Knob, nearest, PRESETS, type PresetName, type Source, windowFor } from '../settings.ts';
 import { Experiments } from './experiments.tsx';
 import { knobText } from './knob.ts';
 

@@ -40,7 +40,11 @@ export function Experiments() {
         <button type="button" class="link" onClick={() => save(`${name()}.csv`, 'text/csv', asCsv(lab))}>
           CSV
         </button>
-        <button type="button" class="link" onClick={() => save(`${name()}.json`, 'application/json', asJson(lab))}>
+        <button
+          type="button"
+          class="link"
+          onClick={() => save(`${name()}.json`, 'application/json', asJson(lab))}
+        >
           JSON
         </button>
         <button

@@ -6,7 +6,14 @@ export function Header() {
   const { language, theme } = lab.settings.value;
   return (
     <header class="top">
-      <svg width="30" height="30" viewBox="0 0 32 32" stroke-width="1.7" stroke-linecap="round" aria-hidden="true">
+      <svg
+        width="30"
+        height="30"
+        viewBox="0 0 32 32"
+        stroke-width="1.7"
+        stroke-linecap="round"
+        aria-hidden="true"
+      >
         <path d="M3 18a13 13 0 0 1 26 0M11.5 18a4.5 4.5 0 0 1 9 0" />
         <path d="M12.1 15.7 4.7 11.5M13.8 14.1 9.5 6.7M16 13.5V5M18.2 14.1 22.5 6.7M19.9 15.7 27.3 11.5" />
         <path d="M3 18h26M3 18v11M29 18v11M16 18v11" />

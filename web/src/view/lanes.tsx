@@ -20,7 +20,6 @@ export function Lanes() {
   if (most > scale || (most > 0 && most < scale * 0.45)) scale = nice(most * 1.02);
   return (
     <>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys step from event to event in it */}
       <div
         id="lanes"
         ref={host}
@@ -64,7 +63,15 @@ function Chip({ lane }: { lane?: Lane }) {
 
 function Head() {
   const { words } = usePage();
-  const heads = [words.p50, words.p99, words.requests, words.perEventHead, words.delivered, words.missed, words.duplicated];
+  const heads = [
+    words.p50,
+    words.p99,
+    words.requests,
+    words.perEventHead,
+    words.delivered,
+    words.missed,
+    words.duplicated,
+  ];
   return (
     <div class="lane head">
       <div class="name">
@@ -163,7 +170,8 @@ function LaneView({ lane }: { lane: Lane }) {
 }
 
 function Numbers({ figures, words }: { figures: Figures; words: Words }) {
-  const count = (value: number) => (value < 9.5 ? String(Number(value.toFixed(1))) : String(Math.round(value)));
+  const count = (value: number) =>
+    value < 9.5 ? String(Number(value.toFixed(1))) : String(Math.round(value));
   const late = (ms: number) => (Number.isNaN(ms) ? undefined : duration(ms));
   const size = Number.isNaN(figures.bytesPerEvent) ? undefined : bytes(figures.bytesPerEvent);
   return (
@@ -178,7 +186,11 @@ function Numbers({ figures, words }: { figures: Figures; words: Words }) {
         />
         <Cell name={words.short.perEvent} value={size} />
         <Cell name={words.delivered} value={[String(figures.delivered), '']} />
-        <Cell name={words.missed} value={[String(figures.missed), '']} class={figures.missed ? 'bad' : 'zero'} />
+        <Cell
+          name={words.missed}
+          value={[String(figures.missed), '']}
+          class={figures.missed ? 'bad' : 'zero'}
+        />
         <Cell
           name={words.duplicated}
           value={[String(figures.duplicated), '']}
@@ -190,7 +202,15 @@ function Numbers({ figures, words }: { figures: Figures; words: Words }) {
   );
 }
 
-function Cell({ name, value, class: kind = '' }: { name: string; value: Quantity | undefined; class?: string }) {
+function Cell({
+  name,
+  value,
+  class: kind = '',
+}: {
+  name: string;
+  value: Quantity | undefined;
+  class?: string;
+}) {
   return (
     <span class={kind}>
       <i class="cap">{name} </i>

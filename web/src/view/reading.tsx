@@ -27,7 +27,8 @@ export function Notices() {
   const isGone = !lab.isOpen.value && performance.now() - since.current > 3000;
   const refused = lab.lanes.find((lane) => lane.state === 'refused')?.problem;
   const problem = lab.problem.value || refused;
-  const isQuiet = source === 'topics' && lab.isOpen.value && !lab.log.count && performance.now() - lab.since > 1500;
+  const isQuiet =
+    source === 'topics' && lab.isOpen.value && !lab.log.count && performance.now() - lab.since > 1500;
   const topic = topics.find((pattern) => !pattern.includes('*')) ?? 'lab/hello';
   const command = `curl -d '{"hello":"world"}' -H 'content-type: application/json' '${new URL(`v1/publish?topic=${encodeURIComponent(topic).replaceAll('%2F', '/').replaceAll("'", '%27')}`, lab.base)}'`;
   return (

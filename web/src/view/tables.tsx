@@ -19,7 +19,6 @@ export function Tables() {
       }}
     >
       <summary>{words.asTable}</summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, by keys too */}
       <section class="scroll" aria-label={words.asTable} tabIndex={0}>
         {isOpen.value && (
           <>
@@ -50,7 +49,8 @@ function Heads({ names }: { names: readonly string[] }) {
 function FiguresTable() {
   const { lab, words } = usePage();
   lab.slow.value;
-  const time = (ms: number | undefined) => (ms === undefined || Number.isNaN(ms) ? words.none : join(duration(ms)));
+  const time = (ms: number | undefined) =>
+    ms === undefined || Number.isNaN(ms) ? words.none : join(duration(ms));
   const size = (n: number | undefined) => (n === undefined || Number.isNaN(n) ? words.none : join(bytes(n)));
   const span = Math.min(spanFor(lab.rate), performance.now() - lab.since);
   const { short } = words;

@@ -58,7 +58,8 @@ export const ko: Words = {
   buffering: '버퍼링 프록시',
   bufferingTitle: '모든 레인 앞에 프록시를 두어, 4 KiB가 모이거나 응답이 끝나야 스트리밍 응답을 넘겨줍니다',
   shared: '모든 레인을 한 오리진으로',
-  sharedTitle: 'HTTP/1.1에서 브라우저는 한 오리진에 연결을 여섯 개까지만 엽니다. 평소에는 레인마다 오리진이 따로 있습니다',
+  sharedTitle:
+    'HTTP/1.1에서 브라우저는 한 오리진에 연결을 여섯 개까지만 엽니다. 평소에는 레인마다 오리진이 따로 있습니다',
   secondTab: '탭 하나 더 열기',
   hide: '이 탭을 10초 숨기기',
   hideTitle: '빈 탭을 앞에 열었다가 다시 닫습니다',

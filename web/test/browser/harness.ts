@@ -160,7 +160,11 @@ export interface View {
 
 /** Opens the page. */
 export async function open(url: string, options: BrowserContextOptions = {}): Promise<View> {
-  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1440, height: 900 }, ...options });
+  const context = await browser.newContext({
+    locale: 'en-US',
+    viewport: { width: 1440, height: 900 },
+    ...options,
+  });
   const page = await context.newPage();
   const close = () => context.close();
   cleanup.push(close);
@@ -177,7 +181,11 @@ export async function open(url: string, options: BrowserContextOptions = {}): Pr
     errors,
     hosts,
     close,
-    connected: () => page.locator('.lane[data-state=open]').nth(TRANSPORTS.length - 1).waitFor(),
+    connected: () =>
+      page
+        .locator('.lane[data-state=open]')
+        .nth(TRANSPORTS.length - 1)
+        .waitFor(),
     lanes: async () => {
       const all = await page.evaluate(() =>
         [...document.querySelectorAll<HTMLElement>('[data-transport]')].map((lane) => ({ ...lane.dataset })),

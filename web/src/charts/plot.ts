@@ -1,6 +1,7 @@
 import uPlot from 'uplot';
 import { FONT, palette } from '../draw/pen.ts';
 import { TRANSPORTS } from '../transports.ts';
+import { spread } from './spread.ts';
 
 /** How each lane's line is drawn: by stroke, never by colour. */
 const DASHES: number[][] = [[], [6, 3], [1.5, 2.5], [8, 2, 1.5, 2], []];
@@ -85,24 +86,6 @@ export function plot(host: HTMLElement, options: PlotOptions): uPlot {
     [[], ...TRANSPORTS.map(() => [])] as unknown as uPlot.AlignedData,
     host,
   );
-}
-
-/** Names that do not run into each other. */
-export function spread(at: readonly number[], gap: number, low: number, high: number): number[] {
-  const order = at.map((y, index) => ({ y, index })).sort((a, b) => a.y - b.y || a.index - b.index);
-  let last = low - gap;
-  for (const item of order) {
-    item.y = Math.max(item.y, last + gap);
-    last = item.y;
-  }
-  last = high + gap;
-  for (const item of order.toReversed()) {
-    item.y = Math.min(item.y, last - gap);
-    last = item.y;
-  }
-  const placed: number[] = [];
-  for (const item of order) placed[item.index] = item.y;
-  return placed;
 }
 
 function names(u: uPlot, ends: readonly End[], over: number): void {

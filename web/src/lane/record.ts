@@ -240,14 +240,17 @@ export class LaneRecord {
     const excess = at - ready - delay;
     if (!flight.isReplayed && ready === published && this.transport !== 'longpoll')
       this.delay.oneWay(at - published);
-    if (this.isStalled(excess) && !flight.isReplayed) {
-      if (previous && (previous.dropped !== undefined || (previous.landed ?? at) < at - TOGETHER)) {
-        flight.sent = ready;
-        flight.landed = Math.min(at, ready + delay);
-      } else {
-        flight.dropped = ready;
-        flight.sent = at - delay;
-      }
+    // Whatever comes together with a segment that was sent again stood behind it, however short.
+    const wasStalled =
+      previous && (previous.dropped !== undefined || (previous.landed ?? at) < at - TOGETHER);
+    if (!flight.isReplayed && wasStalled && excess > TOGETHER) {
+      flight.sent = ready;
+      flight.landed = Math.min(at, ready + delay);
+      return;
+    }
+    if (!flight.isReplayed && this.isStalled(excess)) {
+      flight.dropped = ready;
+      flight.sent = at - delay;
       return;
     }
     if (this.shape.buffering && excess > 20 && isStream(this.transport)) {

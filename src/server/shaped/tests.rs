@@ -6,7 +6,7 @@ use tokio::{
     time::{advance, timeout},
 };
 
-use super::*;
+use super::{mover::PATIENCE, *};
 use crate::lab::{conditions::Wanted, line::Line, ports::Ports};
 
 /// A client, a shaped connection to it, and the line.

@@ -307,7 +307,7 @@ fn what_arrives_within_a_turn_is_not_forgotten() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let Bench { mut client, mut gateway, .. } = Bench::new(r#"{"rtt_ms":6}"#);
-        for round in 0..50 {
+        for round in 0..120 {
             let write = async {
                 for _ in 0..40 {
                     gateway.write_all(b"x").await.unwrap();

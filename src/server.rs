@@ -80,19 +80,17 @@ pub async fn run(
         connections: connections.clone(),
         send_buffer: config.send_buffer.as_u64() as usize,
     };
+    if let Some(lab) = gateway.lab() {
+        // Before anybody is there to open a line.
+        let pages = listeners.gateway.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));
+        let opened = lab.attach(pages.collect());
+        acceptors.spawn(lines::serve(gateway.clone(), lab.clone(), opened, acceptor(role)));
+    }
     let all = listeners.gateway.into_iter().map(|listener| (listener, role));
-    let mut pages = Vec::new();
     for (listener, role) in all.chain(listeners.publish.map(|listener| (listener, Role::Publish))) {
-        if role != Role::Publish {
-            pages.extend(listener.local_addr().map(|address| address.port()));
-        }
         let acceptor = acceptor(role);
         let listener = acceptor.prepare(listener).map_err(StartError::Listener)?;
         acceptors.spawn(async move { acceptor.accept(listener, None).await });
-    }
-    if let Some(lab) = gateway.lab() {
-        let opened = lab.attach(pages);
-        acceptors.spawn(lines::serve(gateway.clone(), lab.clone(), opened, acceptor(role)));
     }
     let expiring = tokio::spawn(gateway.clone().expire_for_ever());
     let telling = tokio::spawn(gateway.clone().tell_accounts_for_ever());

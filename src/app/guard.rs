@@ -7,7 +7,10 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts, uri::Authority},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts,
+        uri::Authority,
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -26,6 +29,9 @@ const MAX_TARGET: usize = 8 << 10;
 /// How long a browser may remember what it was allowed (Chromium remembers no longer).
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
 
+/// Which pages may read a request's times and its protocol (Resource Timing, 4.5.1).
+const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
+
 /// What a request carries that came on a connection too many: all it gets is a reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowded(pub Code);
@@ -37,7 +43,15 @@ pub struct OnLine;
 /// Lets a request through, or says why not.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     let from_page = request.headers().contains_key(header::ORIGIN);
+    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let mut response = passed(&app, request, |request| next.run(request)).await;
+    if on_line
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && let Some(origin) = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned()
+    {
+        // A page that compares transports may read what the browser measured, and over which HTTP.
+        response.headers_mut().insert(TIMING, origin);
+    }
     if !from_page {
         // They are for browsers; to everyone else they are only bytes.
         response.headers_mut().remove(header::VARY);
@@ -107,10 +121,10 @@ pub(super) fn cors(gateway: &Gateway) -> CorsLayer {
         .allow_headers([
             header::CONTENT_TYPE,
             header::AUTHORIZATION,
-            header::HeaderName::from_static("last-event-id"),
-            header::HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("idempotency-key"),
         ])
-        .expose_headers([header::HeaderName::from_static(answer::CURSOR), header::RETRY_AFTER])
+        .expose_headers([HeaderName::from_static(answer::CURSOR), header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
         .vary(Vary::list([header::ORIGIN]))
 }

@@ -46,8 +46,11 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Resp
     let config = app.gateway.config();
     let media_type = request::media_type(&head.headers)?;
     let body = request::body(body, MAX_BODY, config).await?;
-    let is_json = media_type.is_some_and(|it| request::essence(it).eq_ignore_ascii_case("application/json"));
-    if !is_json && !(media_type.is_none() && body.is_empty()) {
+    let taken = match media_type {
+        Some(media_type) => request::essence(media_type).eq_ignore_ascii_case("application/json"),
+        None => body.is_empty(),
+    };
+    if !taken {
         let detail = "a line is described as application/json";
         return Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"));
     }

@@ -11,8 +11,8 @@ use crate::host;
 
 /// Run a gateway on loopback that publishes this host's own live figures (the default)
 ///
-/// CPU, memory, load, network and disks are published once a second under `host/…`. What it prints are
-/// commands to try.
+/// CPU, memory, load, network and disks are published once a second under `host/…`. The lab is on: its page
+/// can shape connections. What it prints are commands to try.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Where to listen: a loopback address and a port, 0 for any free one

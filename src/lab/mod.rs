@@ -5,7 +5,7 @@
 //! - [`link`]: the bandwidth that the connections of a line share;
 //! - [`flight`]: the bytes of one connection that are under way in one direction. No I/O and no clock;
 //! - [`ports`]: a line's port, which stays its own while the line is cut;
-//! - [`line`]: all of that together; [`source`]: the events that it is fed with.
+//! - [`mod@line`]: all of that together; [`source`]: the events that it is fed with.
 //!
 //! The server shapes the sockets (`server::shaped`) and accepts on the ports (`server::lines`).
 

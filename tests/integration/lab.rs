@@ -224,15 +224,17 @@ async fn bandwidth_is_what_it_should_be() {
     let large = format!("\"{}\"", "x".repeat(199_998));
     server.publish("large", &large).await;
     let line = server.line("x", r#"{"down_kbps":4000,"up_kbps":2000}"#).await;
-    let began = Instant::now();
-    assert!(line.get("/v1/poll?topic=large&after=earliest").await.text().len() > 200_000);
-    let down = began.elapsed();
-    let began = Instant::now();
-    line.publish("large", &large).await;
-    let up = began.elapsed();
-    // 500 and 250 bytes a millisecond.
-    let (down, up) = (down.as_millis(), up.as_millis());
-    assert!((395..600).contains(&down) && (795..1100).contains(&up), "{down} ms down, {up} ms up");
+    // 500 and 250 bytes a millisecond. A machine that is busy makes some of them late, and none early.
+    let (mut down, mut up) = (u128::MAX, u128::MAX);
+    for _ in 0..3 {
+        let began = Instant::now();
+        assert!(line.get("/v1/poll?topic=large&last=1").await.text().len() > 200_000);
+        down = down.min(began.elapsed().as_millis());
+        let began = Instant::now();
+        line.publish("large", &large).await;
+        up = up.min(began.elapsed().as_millis());
+    }
+    assert!((395..500).contains(&down) && (795..900).contains(&up), "{down} ms down, {up} ms up");
 }
 
 /// Every event, once, in order, on a line that delays, narrows and loses.
@@ -292,7 +294,7 @@ async fn cuts_lose_and_repeat_nothing(
         };
         tokio::join!(cut, read);
         assert!(Conn::try_open(line.addr).await.is_none(), "nobody listens on a line that is cut");
-        assert_eq!(server.look("x").await["connections"], 0);
+        server.has_connections("x", 0).await;
         server.line("x", r#"{"cut":false}"#).await;
     }
     assert!(due > 50, "events came: {due}");
@@ -372,6 +374,7 @@ async fn the_gateways_own_pages_may_use_its_lines() {
         answer.head.has(&[
             ("access-control-allow-origin", &*origin),
             ("access-control-expose-headers", "fanlight-cursor,retry-after"),
+            ("timing-allow-origin", &*origin),
         ]);
     }
     // A page that came over the line is the line's own; but it is no page of the gateway's.
@@ -468,7 +471,7 @@ async fn a_source_publishes_as_it_is_told() {
     }
     // The fortieth burst comes 39 spans of 50 ms after the first.
     let took = began.elapsed().as_millis();
-    assert!((1900..2150).contains(&took), "{took} ms");
+    assert!((1900..3000).contains(&took), "{took} ms");
     // The change goes on counting.
     server.line("x", r#"{"source":{"topic":"lab/x","size":2,"rate":1000,"burst":1000}}"#).await;
     let event = soon(async {
@@ -547,10 +550,20 @@ async fn limits_hold_on_lines() {
 async fn nothing_stays_of_a_line() {
     let served = Served::start(&["--lab", "--cores", "2", "--log-level", "warn"]).await;
     let server = served.client();
-    // Each core has been at work once.
+    // Each core has been at work once, and nobody is there but who asks.
     for _ in 0..4 {
         server.get("/v1/lab").await;
     }
+    let alone = async || {
+        soon(async {
+            while !server.get("/metrics").await.text().contains("\nfanlight_connections 1\n") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    };
+    alone().await;
+    let baseline = served.descriptors();
     let settles = async |most: usize| {
         soon(async {
             while served.descriptors() > most {
@@ -559,7 +572,6 @@ async fn nothing_stays_of_a_line() {
         })
         .await;
     };
-    let mut baseline = usize::MAX;
     for round in 0..10 {
         let mut held = Vec::new();
         for number in 0..4 {
@@ -586,21 +598,10 @@ async fn nothing_stays_of_a_line() {
         for number in 0..4 {
             assert_eq!(server.delete(&format!("line-{number}")).await.status(), 204);
         }
-        if round == 0 {
-            drop(held);
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            baseline = served.descriptors();
-        } else {
-            // Those that are still held were reset by the gateway.
-            settles(baseline).await;
-        }
+        // Those that are still held were reset by the gateway.
+        settles(baseline).await;
     }
-    soon(async {
-        while !server.get("/metrics").await.text().contains("\nfanlight_connections 1\n") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    alone().await;
     let id = server.publish("after", "1").await;
     let line = server.line("again", r#"{"rtt_ms":5}"#).await;
     let mut subscriber = line.subscribe(Sse, &["after"], Position::earliest()).await;

@@ -6,7 +6,7 @@ use tokio::{
     time::{advance, timeout},
 };
 
-use super::*;
+use super::{mover::PATIENCE, *};
 use crate::lab::{conditions::Wanted, line::Line, ports::Ports};
 
 /// A client, a shaped connection to it, and the line.
@@ -296,4 +296,113 @@ fn a_proxy_holds_streams_back() {
         bench.gateway.shutdown().await.unwrap();
         assert_eq!(exactly(&mut bench.client, 7).await, b"the end");
     });
+}
+
+/// 1. A segment that has not arrived is looked at, and the socket is given what has: nothing yet.
+/// 2. It arrives, while the task is still at work.
+/// 3. The task sees that something has arrived, and takes that for a socket that takes no more: it sets no timer.
+/// 4. Nobody wakes it any more; a drain waited for it until its time was up.
+#[test]
+fn what_arrives_within_a_turn_is_not_forgotten() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let Bench { mut client, mut gateway, .. } = Bench::new(r#"{"rtt_ms":6}"#);
+        for round in 0..120 {
+            let write = async {
+                for _ in 0..40 {
+                    gateway.write_all(b"x").await.unwrap();
+                    let until = std::time::Instant::now() + Duration::from_micros(fastrand::u64(..60));
+                    while std::time::Instant::now() < until {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            };
+            // Nothing comes behind them that would make up for it.
+            let read = timeout(Duration::from_secs(10), exactly(&mut client, 40));
+            let (read, ()) = tokio::join!(read, write);
+            assert!(read.is_ok(), "all of them came, in round {round}");
+        }
+    });
+}
+
+/// Bytes of a pattern that repeats at no place where a buffer ends.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+async fn write_in_pieces(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], mut random: fastrand::Rng) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (piece, later) = rest.split_at(random.usize(1..=rest.len().min(5000)));
+        to.write_all(piece).await.unwrap();
+        if random.u8(..4) == 0 {
+            tokio::time::sleep(Duration::from_millis(random.u64(..50))).await;
+        }
+        rest = later;
+    }
+    to.shutdown().await.unwrap();
+}
+
+async fn read_slowly(from: &mut (impl AsyncRead + Unpin), mut random: fastrand::Rng) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 3000];
+    loop {
+        let most = random.usize(1..=buffer.len());
+        match from.read(&mut buffer[..most]).await.unwrap() {
+            0 => return all,
+            count => all.extend_from_slice(&buffer[..count]),
+        }
+        if random.u8(..8) == 0 {
+            tokio::time::sleep(Duration::from_millis(random.u64(..20))).await;
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Both ways at once, over a socket that takes little at a time, while the line changes again and again: every
+    /// byte comes, in order, and then the end.
+    #[test]
+    fn every_byte_comes_whatever_the_line_does(
+        seed in proptest::prelude::any::<u64>(),
+        lengths in (0..60_000_usize, 0..60_000_usize),
+        buffer in 1..5000_usize,
+    ) {
+        paused(async move {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let Bench { client, gateway, line, .. } = Bench::with_buffer(r#"{"rtt_ms":40}"#, buffer);
+            let (mut client_in, mut client_out) = tokio::io::split(client);
+            let (mut gateway_in, mut gateway_out) = tokio::io::split(gateway);
+            let (up, down) = (pattern(lengths.0), pattern(lengths.1));
+            let changes = {
+                let mut random = random.fork();
+                async move {
+                    loop {
+                        tokio::time::sleep(Duration::from_millis(random.u64(..200))).await;
+                        let [rtt, down, up] = [300, 9000, 9000].map(|most| random.u32(..most));
+                        let loss = random.f64() * 0.1;
+                        let buffering = random.bool();
+                        let body = format!(
+                            r#"{{"rtt_ms":{rtt},"down_kbps":{down},"up_kbps":{up},"loss":{loss},"buffering":{buffering}}}"#
+                        );
+                        line.change(&wanted(&body), Instant::now());
+                    }
+                }
+            };
+            let moves = async {
+                tokio::join!(
+                    write_in_pieces(&mut client_out, &up, random.fork()),
+                    write_in_pieces(&mut gateway_out, &down, random.fork()),
+                    read_slowly(&mut gateway_in, random.fork()),
+                    read_slowly(&mut client_in, random.fork()),
+                )
+            };
+            tokio::select! {
+                ((), (), came_up, came_down) = moves => assert!(came_up == up && came_down == down),
+                () = changes => unreachable!("it has no end"),
+                () = tokio::time::sleep(Duration::from_secs(86_400)) => panic!("it never ended"),
+            }
+        });
+    }
 }

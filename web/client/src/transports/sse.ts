@@ -4,7 +4,7 @@ import type { Transport } from '../transport.ts';
 /** The same endless answer as `text/event-stream` (WHATWG HTML, 9.2.6), which everything on the way knows. */
 export const sse: Transport = {
   name: 'sse',
-  silence: (options) => options.heartbeat,
+  streams: true,
   available: () => true,
   async connect(attempt) {
     const { heartbeat } = attempt.options;

@@ -54,8 +54,18 @@ export class Client extends Feed implements Connection {
   [Symbol.asyncIterator](): AsyncIterator<FanlightEvent> {
     return this.#queue.loop(
       () => this.#save(),
-      () => !this.listeners.event.size,
+      () => this.#isUnheard,
     );
+  }
+
+  override onEvent(listener: (event: FanlightEvent) => void): () => void {
+    const { cursor } = this;
+    // What nobody has had by now comes again.
+    if (this.#queue.release()) {
+      this.last = cursor;
+      this.restart('changed');
+    }
+    return super.onEvent(listener);
   }
 
   publish(topic: string, data: unknown, options?: PublishOptions): Promise<string> {
@@ -88,7 +98,7 @@ export class Client extends Feed implements Connection {
   override event(event: FanlightEvent): void {
     const before = this.last;
     super.event(event);
-    if (this.#queue.push(event, before, !this.listeners.event.size)) this.restart('full');
+    if (this.#queue.push(event, before, this.#isUnheard)) this.restart('full');
     this.#save();
   }
 
@@ -176,6 +186,11 @@ export class Client extends Feed implements Connection {
       this.failed(error as Error);
     }
     await super.run();
+  }
+
+  /** Whether events have to wait for a loop, or a listener, that is still to come. */
+  get #isUnheard(): boolean {
+    return !this.listeners.event.size && !this.options.trace;
   }
 
   get #send(): Send | undefined {

@@ -15,7 +15,6 @@ export class Queue {
   readonly #drained: () => void;
   #items: Item[] = [];
   #looping = false;
-  #looped = false;
   #busy = false;
   #full = false;
   #ended = false;
@@ -39,12 +38,19 @@ export class Queue {
     return this.#full;
   }
 
-  /** Keeps an event for the loop, or, where nobody else has had it (`kept`), for the next; and says whether it is full. */
+  /** Keeps an event for the loop, or, where nobody has had it (`kept`), for the next; and says whether it is full. */
   push(event: FanlightEvent, before: string | undefined, kept: boolean): boolean {
-    if (this.#ended || !(this.#looping || (this.#looped && kept))) return false;
+    if (this.#ended || !(this.#looping || kept)) return false;
     this.#items.push({ event, before });
     this.#wake();
     return this.isFull();
+  }
+
+  /** Gives up what waits for no loop, and says whether there was anything. */
+  release(): boolean {
+    if (this.#looping || !this.#items.length) return false;
+    this.#items = [];
+    return true;
   }
 
   /** With an error the loop gets what waits, and then the error; without one it ends at once. */
@@ -58,7 +64,7 @@ export class Queue {
   /** `processed` is called when an event was; `kept` tells whether what is left behind is for the next loop. */
   loop(processed: () => void, kept: () => boolean): AsyncIterator<FanlightEvent> {
     if (this.#looping) throw new Error('a connection has one loop at a time');
-    this.#looping = this.#looped = true;
+    this.#looping = true;
     const done = () => {
       if (!this.#busy) return;
       this.#busy = false;

@@ -98,7 +98,10 @@ export interface CommonOptions {
   longpollTimeout?: number;
   /** Seconds of silence after which the gateway sends a heartbeat, 5 to 60. By default 15. */
   heartbeat?: number;
-  /** Events that may wait for a `for await` loop; beyond them the connection pauses. By default 1000. */
+  /**
+   * Events that may wait for a `for await` loop, or for the first listener (unless there is `trace`); beyond them
+   * the connection pauses. By default 1000.
+   */
   queue?: number;
   /** Whether cookies go along (`fetch`'s option). By default `'same-origin'`. */
   credentials?: RequestCredentials;

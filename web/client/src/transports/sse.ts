@@ -12,9 +12,9 @@ export const sse: Transport = {
     let data = '';
     for await (const line of lines(response)) {
       // The cursor stands in each document too, so `id:` and `event:` say nothing new.
-      const [, field, value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? [];
-      if (field === 'data') data += `${value}\n`;
-      if (field === 'retry') attempt.retry(Number(value));
+      const value = line.replace(/^\w+: ?/, '');
+      if (line.startsWith('data:')) data += `${value}\n`;
+      if (line.startsWith('retry:')) attempt.retry(Number(value));
       if (line || !data) continue;
       attempt.take(JSON.parse(data));
       data = '';

@@ -64,10 +64,13 @@ export async function gateway(flags: readonly string[] = [], port = 0): Promise<
   };
 }
 
+/** What is to be done when a test is over; tests that run side by side name theirs. */
+export type Finished = (done: () => void | Promise<void>) => void;
+
 /** A connection that ends with the test. */
-export function connect(url: string, options: Options): Connection {
+export function connect(url: string, options: Options, finished: Finished = onTestFinished): Connection {
   const connection = connectTo(url, { WebSocket, pollInterval: 20, ...options, timing: { ...QUICK, ...options.timing } });
-  onTestFinished(() => connection.close());
+  finished(() => connection.close());
   return connection;
 }
 
@@ -134,7 +137,7 @@ export class Publisher {
           pad: chance.of(['a', 'é', '팬', '🌈']).repeat(chance.below(60)),
         }));
         this.ids.push(...(await gateway.publish(topic, ...burst)));
-        await pause(chance.below(15));
+        await pause(chance.below(30));
       }
     };
     this.#done = run();

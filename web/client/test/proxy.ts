@@ -100,6 +100,8 @@ export async function proxy(port: number): Promise<Proxy> {
 }
 
 function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate: Fate): void {
+  // The answer lets go of it at its end.
+  const { socket } = response;
   const holdsHead = has(fate, 'bufferAll');
   const start = () => {
     if (response.headersSent) return;
@@ -116,7 +118,7 @@ function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate:
     for (const piece of held) response.write(piece);
     held = [];
   };
-  if (has(fate, 'ms')) setTimeout(() => response.socket?.resetAndDestroy(), fate.ms);
+  if (has(fate, 'ms')) setTimeout(() => socket?.resetAndDestroy(), fate.ms);
   if (has(fate, 'freeze')) {
     setTimeout(() => {
       isFrozen = true;
@@ -129,15 +131,15 @@ function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate:
     if (left <= 0) {
       // The bytes that may pass do.
       flush();
-      setImmediate(() => response.socket?.destroy());
+      setImmediate(() => socket?.destroy());
     } else if (held.reduce((sum, { length }) => sum + length, 0) >= least) flush();
   });
   answer.on('end', () => {
-    if (isFrozen) return;
+    if (isFrozen || left <= 0) return;
     flush();
     response.end();
   });
-  answer.on('error', () => response.socket?.destroy());
+  answer.on('error', () => socket?.destroy());
 }
 
 function relay(far: net.Socket, near: net.Socket, fate: Fate): void {

@@ -1,4 +1,4 @@
-import { connect as connectOver } from './connection.ts';
+import { Client } from './connection.ts';
 import type { Transport } from './transport.ts';
 import { chunked } from './transports/chunked.ts';
 import { longpoll } from './transports/longpoll.ts';
@@ -26,5 +26,5 @@ export function connect<Data = unknown>(url: string | URL, options: Options = {}
   const named = wanted.map((one) => (typeof one === 'string' ? transports[one] : one));
   if (named.includes(undefined as never))
     throw new TypeError(`transports are ${Object.keys(transports)}, not ${wanted}`);
-  return connectOver<Data>(url, { ...options, transports: named });
+  return new Client(url, options, named) as Connection as Connection<Data>;
 }

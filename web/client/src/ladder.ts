@@ -1,89 +1,79 @@
+import { Backoff, type Outcome } from './backoff.ts';
 import type { Problem } from './problem.ts';
-import type { Timing } from './types.ts';
-
-/** How an attempt went. */
-export interface Outcome {
-  /** For how long something came, in ms; `undefined` if nothing ever did. */
-  lived: number | undefined;
-  /** Whether something on the way holds back what should have come. */
-  buffered: boolean;
-  /** The pause that the gateway asked for, in ms. */
-  pause: number | undefined;
-  /** The least pause that the transport's own protocol asks for, in ms. */
-  floor: number;
-  problem: Problem | undefined;
-}
+import type { Settled, Transport } from './transport.ts';
 
 /** Failures in a row that a transport which worked is forgiven: it is rather the network. */
 const FORGIVEN = 2;
 
 /**
- * Which transport to try next, and when. Transports are tried downwards without a pause until one works; after a
- * round in which none did, again from the top after a pause that grows. No clock, no I/O.
+ * Several transports, the best first. They are tried downwards without a pause until one works; after a round in
+ * which none did, again from the top after a pause that grows. No clock, no I/O.
  */
-export class Ladder {
-  /** The transport in use, or tried. */
-  index = 0;
-  /** Rounds in a row in which nothing worked. */
-  rounds = 0;
-  #steps: number;
-  #timing: Timing;
-  #random: () => number;
-  /** Whether the one at `index` ever worked since it was chosen, and its failures in a row since it was steady. */
+export class Ladder extends Backoff {
+  readonly #steps: readonly [Transport, ...Transport[]];
+  /** Whether the one in use ever worked since it was chosen, and its failures in a row since it was steady. */
   #worked = false;
   #fails = 0;
-  #pauses = 0;
   #climbs = 0;
   /** How many in a row the gateway does not have. */
   #missing = 0;
 
-  constructor(steps: number, timing: Timing, random: () => number = Math.random) {
+  constructor(
+    steps: readonly [Transport, ...Transport[]],
+    options: Pick<Settled, 'timing'>,
+    random?: () => number,
+  ) {
+    super(steps[0], options, random);
     this.#steps = steps;
-    this.#timing = timing;
-    this.#random = random;
   }
 
-  /** Ms to wait before the next attempt; `undefined` if there is no transport left that could ever work. */
-  next({ lived, buffered, pause, floor, problem }: Outcome): number | undefined {
-    if (lived !== undefined) {
-      this.#worked = true;
-      this.#missing = this.rounds = 0;
-      if (lived >= this.#timing.steady) {
-        this.#fails = this.#pauses = 0;
-        if (!this.index) this.#climbs = 0;
-      }
+  /** Those that would be better than the one in use, the best first. */
+  get better(): readonly Transport[] {
+    return this.#steps.slice(0, this.#steps.indexOf(this.transport));
+  }
+
+  override next(outcome: Outcome, problem: Problem | undefined): number | undefined {
+    const unfit = isUnfit(problem);
+    if (outcome.opened) this.#worked = true;
+    if (outcome.opened && outcome.lived >= this.timing.steady) {
+      this.#fails = 0;
+      if (this.transport === this.#steps[0]) this.#climbs = 0;
     }
-    // What the gateway itself says of its state is no fault of the transport's.
-    if (pause !== undefined || (problem?.type && !problem.unfit)) return this.#wait(pause ?? 0);
-    this.#missing = problem?.type && problem.unfit ? this.#missing + 1 : 0;
-    if (this.#missing >= this.#steps) return undefined;
+    // What the gateway itself says of its state, or of the request, is no fault of the transport's.
+    const asked = outcome.pause ?? problem?.retryAfter;
+    if (asked !== undefined || (problem?.type && !unfit)) return super.next(outcome, problem);
+    this.#missing = unfit && problem?.type ? this.#missing + 1 : 0;
+    if (this.#missing >= this.#steps.length) return undefined;
     this.#fails += 1;
-    const forgiven = this.#worked && !buffered && !problem?.unfit ? FORGIVEN : 0;
-    if (this.#fails <= forgiven) return this.#wait(floor);
-    if (this.index < this.#steps - 1) {
-      this.choose(this.index + 1);
-      return 0;
+    const forgiven = this.#worked && outcome.reason !== 'buffered' && !unfit ? FORGIVEN : 0;
+    if (this.#fails > forgiven) {
+      const below = this.#steps[this.#steps.indexOf(this.transport) + 1];
+      this.choose(below ?? this.#steps[0]);
+      if (below) return 0;
     }
-    this.choose(0);
-    this.rounds += 1;
-    return this.#wait(floor);
+    return super.next(outcome, undefined);
+  }
+
+  /** The network may be another one: who knows what works there. */
+  restart(): void {
+    this.choose(this.#steps[0]);
   }
 
   /** Goes on with another transport. */
-  choose(index: number): void {
-    this.index = index;
+  choose(transport: Transport): void {
+    this.transport = transport;
     this.#worked = false;
     this.#fails = 0;
   }
 
-  /** After how many ms on a lesser transport a better one is worth another try. Each call counts as one. */
+  /** After how many ms on a lesser transport a better one is worth a try. Each call counts as one. */
   climb(): number {
-    return Math.min(this.#timing.climbMax, this.#timing.climb * 2 ** this.#climbs++);
+    const { climb = 15_000, climbMax = 600_000 } = this.timing;
+    return Math.min(climbMax, climb * 2 ** this.#climbs++);
   }
+}
 
-  /** Exponential, with full jitter, on top of what was asked for. */
-  #wait(least: number): number {
-    const span = Math.min(this.#timing.backoffMax, this.#timing.backoff * 2 ** this.#pauses++);
-    return least + this.#random() * span;
-  }
+/** Whether this transport, but perhaps not another, is what does not work here. */
+function isUnfit(problem: Problem | undefined): boolean {
+  return [404, 405, 406, 426, 501].includes(problem?.status ?? 0);
 }

@@ -1,8 +1,6 @@
 import { Problem, problemOf } from './problem.ts';
-import type { Runner } from './runner.ts';
 import { sleep } from './sleep.ts';
-import type { Control } from './transport.ts';
-import type { Shared } from './trial.ts';
+import type { Control, Send, Settled } from './transport.ts';
 import type { PublishOptions } from './types.ts';
 
 /** Publishes that may be under way at a time. */
@@ -11,8 +9,10 @@ const MAX_PUBLISHES = 1000;
 const TRIES = 6;
 const ANSWER = 10_000;
 
+type Answer = Extract<Control, { control: 'ack' | 'error' }>;
+
 interface Pending {
-  done: (answer: Control & { ref: number }) => void;
+  done: (answer: Answer) => void;
   failed: (error: Error) => void;
 }
 
@@ -23,10 +23,18 @@ interface Publish {
   key: string;
 }
 
+/** Over what. */
+interface Way {
+  readonly options: Settled;
+  readonly base: URL;
+  /** Sends on the connection, while there is one that can. */
+  send(): Send | undefined;
+  token(renew?: boolean): Promise<string | undefined>;
+}
+
 /** What is sent to the gateway: on the WebSocket where there is one, else by requests of its own. */
 export class Operations {
-  #shared: Shared;
-  #runner: Runner;
+  readonly #way: Way;
   #ref = 0;
   #pending: Map<number, Pending> = new Map();
   #publishes = 0;
@@ -36,9 +44,8 @@ export class Operations {
   #closed: AbortController = new AbortController();
   #error: Error | undefined;
 
-  constructor(shared: Shared, runner: Runner) {
-    this.#shared = shared;
-    this.#runner = runner;
+  constructor(way: Way) {
+    this.#way = way;
   }
 
   async publish(topic: string, data: unknown, { type, key }: PublishOptions = {}): Promise<string> {
@@ -48,24 +55,25 @@ export class Operations {
     const event = { topic, data, type, key: key ?? randomKey() };
     this.#publishes += 1;
     try {
-      return await (this.#queued || !this.#runner.send ? this.#inTurn(event) : this.#send(event));
+      return await (this.#queued || !this.#way.send() ? this.#inTurn(event) : this.#send(event));
     } finally {
       this.#publishes -= 1;
     }
   }
 
   /** Sends an operation, and waits for its answer. */
-  operate(operation: Record<string, unknown>): Promise<Control & { ref: number }> {
+  operate(operation: Record<string, unknown>): Promise<Answer> {
     return new Promise((done, failed) => {
       const ref = ++this.#ref;
       this.#pending.set(ref, { done, failed });
-      this.#runner.send?.({ ...operation, ref });
+      this.#way.send()?.({ ...operation, ref });
     });
   }
 
-  answered(answer: Control & { ref: number }): void {
-    const pending = this.#pending.get(answer.ref);
-    this.#pending.delete(answer.ref);
+  answered(answer: Answer): void {
+    const ref = answer.ref as number;
+    const pending = this.#pending.get(ref);
+    this.#pending.delete(ref);
     if (answer.control === 'error') pending?.failed(new Problem(answer));
     else pending?.done(answer);
   }
@@ -74,20 +82,6 @@ export class Operations {
   ended(error: Error = new Error('the connection ended')): void {
     for (const { failed } of this.#pending.values()) failed(error);
     this.#pending.clear();
-  }
-
-  /** Gives the gateway a new token, on the connection if that can be. */
-  async renew(): Promise<void> {
-    if (this.#runner.send) {
-      try {
-        const token = await this.#runner.token(true);
-        await this.operate({ op: 'auth', token });
-        return;
-      } catch {
-        // A new connection, then.
-      }
-    }
-    this.#runner.restart('renewed');
   }
 
   close(error: Error): void {
@@ -99,7 +93,7 @@ export class Operations {
   async #send(event: Publish): Promise<string> {
     try {
       const answer = await this.operate({ op: 'publish', ...event });
-      return (answer as { id: string }).id;
+      return answer.control === 'ack' ? (answer.id ?? '') : '';
     } catch (error) {
       if (error instanceof Problem) throw error;
       // Perhaps it was carried out: the key sees to it that it is so once.
@@ -119,7 +113,7 @@ export class Operations {
   }
 
   async #post({ topic, data, type, key }: Publish): Promise<string> {
-    const { options, base, timing } = this.#shared;
+    const { options, base } = this.#way;
     const url = new URL('v1/publish', base);
     const query = { topic, ...(type && { type }), ...(options.client && { client: options.client }) };
     url.search = `${new URLSearchParams(query)}`;
@@ -128,7 +122,7 @@ export class Operations {
       if (this.#error) throw this.#error;
       let failure: unknown;
       try {
-        const token = await this.#runner.token(renew);
+        const token = await this.#way.token(renew);
         const response = await options.fetch(url, {
           method: 'POST',
           headers: {
@@ -149,7 +143,7 @@ export class Operations {
       const mayRenew: boolean = problem?.status === 401 && typeof options.token === 'function' && !renew;
       if (tries >= TRIES || (problem?.final && !mayRenew)) throw failure;
       renew = mayRenew;
-      const pause = Math.random() * timing.backoff * 2 ** tries;
+      const pause = Math.random() * options.timing.backoff * 2 ** tries;
       await sleep(mayRenew ? 0 : (problem?.retryAfter ?? 0) + pause, this.#closed.signal);
     }
   }

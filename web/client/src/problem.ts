@@ -10,6 +10,7 @@ export interface ProblemDocument {
 
 /** Why the gateway, or something before it, did not do what it was asked to. */
 export class Problem extends Error {
+  override readonly name = 'Problem';
   /** The HTTP status; 0 where there was none. */
   readonly status: number;
   readonly type: string | undefined;
@@ -17,31 +18,25 @@ export class Problem extends Error {
   /** No sooner than after so many ms. */
   readonly retryAfter: number | undefined;
 
-  constructor(document: ProblemDocument, retryAfter?: number) {
-    super(document.detail || document.title || `HTTP ${document.status}`);
-    this.name = 'Problem';
-    this.status = document.status ?? 0;
-    this.type = document.type;
-    this.field = document.field;
+  constructor({ type, title, status, detail, field }: ProblemDocument, retryAfter?: number) {
+    super(detail || title || `HTTP ${status}`);
+    this.status = status ?? 0;
+    this.type = type;
+    this.field = field;
     this.retryAfter = retryAfter;
-  }
-
-  /** Whether this transport, but perhaps not another, is what does not work here. */
-  get unfit(): boolean {
-    return [404, 405, 406, 426, 501].includes(this.status);
   }
 
   /** Whether the gateway itself said so (a proxy knows none of its types), and would say so again. */
   get final(): boolean {
-    return !!this.type && this.status >= 400 && this.status < 500 && ![408, 429].includes(this.status);
+    return !!this.type && /^4(?!08|29)/.test(`${this.status}`);
   }
 }
 
 /** What an answer that is not a good one says. */
 export async function problemOf(response: Response): Promise<Problem> {
+  const { status, headers } = response;
   // RFC 9110, 10.2.3: seconds, or a date.
-  const header = response.headers.get('retry-after') ?? '';
-  const wait = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  const document: ProblemDocument = await response.json().catch(() => ({}));
-  return new Problem({ ...document, status: response.status }, wait > 0 ? wait : undefined);
+  const header = headers.get('retry-after') ?? '';
+  const wait = Number(header) * 1000 || Date.parse(header) - Date.now();
+  return new Problem({ ...(await response.json().catch(() => {})), status }, wait > 0 ? wait : undefined);
 }

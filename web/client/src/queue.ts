@@ -11,16 +11,15 @@ interface Item {
  * processed when the loop asks for the next, or is left.
  */
 export class Queue {
+  readonly #max: number;
+  readonly #drained: () => void;
   #items: Item[] = [];
-  #max: number;
-  #drained: () => void;
   #looping = false;
-  #looped = false;
   #busy = false;
+  #full = false;
   #ended = false;
   #error: Error | undefined;
-  #wake: (() => void) | undefined;
-  #paused = false;
+  #wake: () => void = () => {};
 
   constructor(max: number, drained: () => void) {
     this.#max = max;
@@ -33,51 +32,50 @@ export class Queue {
     return first ? first.before : last;
   }
 
-  /** Whether as much waits as may. Once it was full, until half of it was taken. */
+  /** Whether as much waits as may: once it does, until half of it was taken. */
   isFull(): boolean {
-    this.#paused &&= this.#items.length > this.#max / 2;
-    return this.#paused;
+    this.#full = this.#items.length > (this.#full ? this.#max / 2 : this.#max - 1);
+    return this.#full;
   }
 
-  /** Keeps an event if a loop wants it, or will (`kept`, where nobody else has had it), and says whether it is full. */
+  /** Keeps an event for the loop, or, where nobody has had it (`kept`), for the next; and says whether it is full. */
   push(event: FanlightEvent, before: string | undefined, kept: boolean): boolean {
-    if (!this.#looping && !(this.#looped && kept)) return false;
+    if (this.#ended || !(this.#looping || kept)) return false;
     this.#items.push({ event, before });
-    this.#wake?.();
-    this.#paused ||= this.#items.length >= this.#max;
-    return this.#paused;
+    this.#wake();
+    return this.isFull();
   }
 
-  clear(): void {
+  /** Gives up what waits for no loop, and says whether there was anything. */
+  release(): boolean {
+    if (this.#looping || !this.#items.length) return false;
     this.#items = [];
+    return true;
   }
 
-  /** Loops get what waits, and then the error; without one they end at once. */
+  /** With an error the loop gets what waits, and then the error; without one it ends at once. */
   end(error?: Error): void {
     this.#ended = true;
     this.#error = error;
-    if (!error) this.clear();
-    this.#wake?.();
+    if (!error) this.#items = [];
+    this.#wake();
   }
 
-  /** `left` is called when an event was processed. */
-  loop(processed: () => void): AsyncIterator<FanlightEvent> {
+  /** `processed` is called when an event was; `kept` tells whether what is left behind is for the next loop. */
+  loop(processed: () => void, kept: () => boolean): AsyncIterator<FanlightEvent> {
     if (this.#looping) throw new Error('a connection has one loop at a time');
-    this.#looping = this.#looped = true;
+    this.#looping = true;
     const done = () => {
       if (!this.#busy) return;
       this.#busy = false;
-      const wasPaused = this.#paused;
+      const wasFull = this.#full;
       this.#items.shift();
-      if (wasPaused && !this.isFull()) this.#drained();
+      if (wasFull && !this.isFull()) this.#drained();
+      processed();
     };
     return {
       next: async () => {
-        if (this.#busy) {
-          done();
-          processed();
-        }
-        for (;;) {
+        for (done(); ; ) {
           const [first] = this.#items;
           if (first) {
             this.#busy = true;
@@ -93,7 +91,7 @@ export class Queue {
       return: async () => {
         done();
         this.#looping = false;
-        processed();
+        if (!kept()) this.#items = [];
         return { done: true, value: undefined };
       },
     };

@@ -1,4 +1,4 @@
-import type { CommonOptions, FanlightEvent, Gap, TransportName } from './types.ts';
+import type { CommonOptions, FanlightEvent, Gap, Timing, TransportName } from './types.ts';
 
 /** What the gateway says on its own account. A control that is not here is skipped. */
 export type Control =
@@ -13,7 +13,11 @@ export type Message = FanlightEvent | Control;
 
 /** Options, with their defaults in place. */
 export type Settled = CommonOptions &
-  Required<Pick<CommonOptions, 'pollInterval' | 'longpollTimeout' | 'heartbeat' | 'fetch' | 'credentials'>>;
+  Required<
+    Pick<CommonOptions, 'pollInterval' | 'longpollTimeout' | 'heartbeat' | 'fetch' | 'credentials'>
+  > & {
+    timing: Omit<Timing, 'climb' | 'climbMax'> & Partial<Timing>;
+  };
 
 /** One operation on a WebSocket, answered by an `ack`. */
 export type Send = (operation: Record<string, unknown>) => void;
@@ -30,7 +34,7 @@ export interface Attempt {
   /** The address of an endpoint, without a query. */
   url(path: string): URL;
   /** Topics and position, as they are now, and what else the endpoint takes. */
-  query(fields?: Record<string, string | number>): URLSearchParams;
+  query(fields: Record<string, string | number>): URLSearchParams;
   /** A request leaves, and may be held so many ms before it is answered. */
   request(held?: number): void;
   /** The head of its answer has come. */
@@ -48,8 +52,8 @@ export interface Attempt {
 /** A way for events to come. */
 export interface Transport {
   readonly name: TransportName;
-  /** Seconds of silence after which something is due; 0 where nothing comes unasked. */
-  silence(options: Settled): number;
+  /** Whether its answers have no end, so that silence tells: heartbeats are due. */
+  readonly streams: boolean;
   /** Whether it can be had here at all. */
   available(options: Settled): boolean;
   /** Serves one connection, of the polls: one run of requests, until it ends or fails. */

@@ -1,31 +1,22 @@
 import { Problem } from './problem.ts';
 import type { Attempt, Control, Message, Send, Settled, Transport } from './transport.ts';
-import type { FanlightEvent, Gap, Timing, Trace } from './types.ts';
+import type { FanlightEvent, Gap } from './types.ts';
 
-type Traced<T> = T extends unknown ? Omit<T, 'at' | 'transport'> : never;
-
-/** What all attempts of a connection share. */
-export interface Shared {
+/** For whom an attempt is made, and who is told what it brings. */
+export interface Host {
   readonly options: Settled;
-  readonly timing: Timing;
-  /** Ends with a slash. */
+  /** The gateway's address. Ends with a slash. */
   readonly base: URL;
+  /** How many times longer than usual to wait for an answer. */
+  patience(): number;
+  /** Topics and position. */
   query(): URLSearchParams;
-  /** Rounds in a row in which nothing worked. */
-  rounds(): number;
-  /** The least time by which an event was older than its arrival, the difference of the clocks included. */
-  lag: number;
-}
-
-/** Who is told what an attempt brings. */
-export interface Sink {
   opened(): void;
   event(event: FanlightEvent): void;
   moved(cursor: string): void;
   gap(gap: Gap): void;
-  /** An operation was answered. */
-  answered(answer: Control & { ref: number }): void;
-  expiring(): void;
+  /** A control that is about neither events nor the connection's end. */
+  told?(control: Control): void;
 }
 
 /** One attempt at a connection, under watch: what should come and does not come in time ends it. */
@@ -33,31 +24,34 @@ export class Trial implements Attempt {
   readonly options: Settled;
   readonly transport: Transport;
   token: string | undefined;
-  /** Why we ended it ourselves. */
+  /** Why we ended it ourselves, and whether the next is to follow at once. */
   reason = '';
-  /** When the first message came; 0 if none did. */
+  again = false;
+  /** When the first message came, and the last; 0 if none did. When it was over. */
   opened = 0;
-  /** When the last one came. */
   heard = 0;
+  ended = 0;
   /** The problem that was told in-band. */
   problem: Problem | undefined;
-  /** The pause that the gateway asked for. */
+  /** The pause that the gateway asked for, and the least that the transport's own protocol asks for. In ms. */
   pause: number | undefined;
-  /** The pause that the transport's protocol asks for. */
   floor = 0;
   send: Send | undefined;
-  #shared: Shared;
-  #sink: Sink;
-  #controller: AbortController = new AbortController();
+  readonly #host: Host;
+  readonly #controller: AbortController = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #deadline = Infinity;
   #overdue = '';
 
-  constructor(shared: Shared, transport: Transport, sink: Sink) {
-    this.options = shared.options;
+  constructor(host: Host, transport: Transport) {
+    this.options = host.options;
     this.transport = transport;
-    this.#shared = shared;
-    this.#sink = sink;
+    this.#host = host;
+  }
+
+  /** For how many ms something came; what is silent does not live. */
+  get lived(): number {
+    return (this.reason ? this.heard : this.ended) - this.opened;
   }
 
   get signal(): AbortSignal {
@@ -65,26 +59,24 @@ export class Trial implements Attempt {
   }
 
   url(path: string): URL {
-    return new URL(`v1/${path}`, this.#shared.base);
+    return new URL(`v1/${path}`, this.#host.base);
   }
 
-  query(fields: Record<string, string | number> = {}): URLSearchParams {
-    const query = this.#shared.query();
-    for (const [name, value] of Object.entries(fields)) query.set(name, `${value}`);
+  query(fields: Record<string, string | number>): URLSearchParams {
+    const query = this.#host.query();
+    for (const name in fields) query.set(name, `${fields[name]}`);
     return query;
   }
 
   request(held = 0): void {
-    const { answer, grace } = this.#shared.timing;
-    this.#expect(answer * 2 ** Math.min(3, this.#shared.rounds()) + held + (held && grace), 'no answer');
-    this.trace({ kind: 'request' });
+    const { answer, grace } = this.options.timing;
+    this.#expect('no answer', held ? held + grace : answer * this.#host.patience());
   }
 
-  answer(status: number): void {
-    // The whole answer of a poll may be long; of a stream this is only the hello.
-    const { answer, hello } = this.#shared.timing;
-    this.#expect(this.transport.silence(this.options) ? hello : answer * 10, 'buffered');
-    this.trace({ kind: 'answer', status });
+  answer(_: number): void {
+    // Of a stream only the hello has to come; the whole answer of a poll may be long.
+    const { answer, hello } = this.options.timing;
+    this.#expect('buffered', this.transport.streams ? hello : answer * 10);
   }
 
   sends(send: Send): void {
@@ -92,21 +84,13 @@ export class Trial implements Attempt {
   }
 
   take(message: Message): void {
-    if (this.signal.aborted) return;
-    this.#heard();
-    // The listener may have ended it.
-    if (this.signal.aborted) return;
-    if ('control' in message) return this.#control(message);
-    this.#traceEvent(message);
-    this.#sink.event(message);
+    if (!this.#hears()) return;
+    if ('control' in message) this.control(message);
+    else this.#host.event(message);
   }
 
-  drained(cursor: string, empty: boolean): void {
-    if (this.signal.aborted) return;
-    this.#heard();
-    if (this.signal.aborted) return;
-    if (empty) this.trace({ kind: 'empty' });
-    if (cursor) this.#sink.moved(cursor);
+  drained(cursor: string, _: boolean): void {
+    if (this.#hears() && cursor) this.#host.moved(cursor);
   }
 
   retry(ms: number): void {
@@ -114,85 +98,64 @@ export class Trial implements Attempt {
   }
 
   /** Ends it from our side. */
-  abort(reason: string): void {
+  abort(reason: string, again = false): void {
     this.reason ||= reason;
+    this.again ||= again;
     this.#controller.abort();
   }
 
-  /** Ends it if something is overdue: timers stand still in a page that sleeps. */
+  /** Ends it if something is overdue. Timers stand still in a page that sleeps, so wakers call this too. */
   check(): void {
-    if (Date.now() >= this.#deadline) this.abort(this.#overdue);
-  }
-
-  /** It is over. */
-  end(error: unknown): void {
+    const left = this.#deadline - Date.now();
     clearTimeout(this.#timer);
-    this.#controller.abort();
-    this.trace({ kind: 'end', reason: this.reason || (error instanceof Error ? error.message : 'ended') });
+    if (left <= 0) this.abort(this.#overdue);
+    else if (left < Infinity) this.#timer = setTimeout(() => this.check(), left);
   }
 
-  trace(entry: Traced<Trace>): void {
-    this.options.trace?.({ at: performance.now(), transport: this.transport.name, ...entry } as Trace);
-  }
-
-  #control(control: Control): void {
-    switch (control.control) {
-      case 'cursor':
-        this.trace({ kind: 'heartbeat' });
-        return this.#sink.moved(control.cursor);
-      case 'hello':
-        return this.#sink.moved(control.cursor);
-      case 'gap': {
-        const { from, to, reason } = control;
-        this.trace({ kind: 'gap', from, to, reason });
-        return this.#sink.gap({ from, to, reason });
-      }
-      case 'reconnect':
-        this.pause = control.after_ms;
-        return;
-      case 'expiring':
-        return this.#sink.expiring();
-      case 'ack':
-        return this.#sink.answered(control);
-      case 'error':
-        if (control.ref !== undefined) return this.#sink.answered({ ...control, ref: control.ref });
-        this.problem = new Problem(control, this.floor || undefined);
+  /** Serves the connection until it ends, and says why it did. */
+  async run(token: Promise<string | undefined>): Promise<Error> {
+    let failure = new Error('the connection ended');
+    try {
+      this.token = await token;
+      if (!this.signal.aborted) await this.transport.connect(this);
+    } catch (error) {
+      failure = error as Error;
     }
-  }
-
-  #heard(): void {
-    this.heard = Date.now();
-    const silence = this.transport.silence(this.options);
-    const deadline = silence ? this.heard + silence * 1000 + this.#shared.timing.grace : Infinity;
-    const earlier = deadline < this.#deadline;
-    this.#deadline = deadline;
-    this.#overdue = 'silence';
-    // A timer that is set already finds the later deadline when it fires.
-    if (earlier) this.#arm();
-    if (this.opened) return;
-    this.opened = this.heard;
-    this.#sink.opened();
-  }
-
-  #expect(ms: number, overdue: string): void {
-    this.#deadline = Date.now() + ms;
-    this.#overdue = overdue;
-    this.#arm();
-  }
-
-  #arm(): void {
     clearTimeout(this.#timer);
-    if (this.signal.aborted || this.#deadline === Infinity) return;
-    this.#timer = setTimeout(() => {
-      this.check();
-      this.#arm();
-    }, this.#deadline - Date.now());
+    this.ended = Date.now();
+    this.#controller.abort();
+    return this.problem ?? (this.reason ? new Error(this.reason) : failure);
   }
 
-  #traceEvent({ id, time }: FanlightEvent): void {
-    if (!this.options.trace) return;
-    const taken = Date.parse(time);
-    this.#shared.lag = Math.min(this.#shared.lag, this.heard - taken);
-    this.trace({ kind: 'event', id, replayed: taken + this.#shared.lag < this.opened });
+  protected control(control: Control): void {
+    const host = this.#host;
+    if (control.control === 'hello' || control.control === 'cursor') host.moved(control.cursor);
+    else if (control.control === 'gap') host.gap(control);
+    else if (control.control === 'reconnect') this.pause = control.after_ms;
+    // With a `ref` it is an operation that was refused: whoever asked for it is told.
+    else if (control.control !== 'error' || control.ref !== undefined) host.told?.(control);
+    else this.problem = new Problem(control, this.floor || undefined);
+  }
+
+  /** Something came. Whether it is wanted: the listeners may have ended this. */
+  #hears(): boolean {
+    const { signal, options, transport } = this;
+    if (signal.aborted) return false;
+    this.heard = Date.now();
+    const silence = transport.streams ? options.heartbeat * 1000 + options.timing.grace : Infinity;
+    // The timer that is set finds the later deadline when it fires.
+    if (this.#overdue === 'silence') this.#deadline = this.heard + silence;
+    else this.#expect('silence', silence);
+    if (!this.opened) {
+      this.opened = this.heard;
+      this.#host.opened();
+    }
+    return !signal.aborted;
+  }
+
+  #expect(overdue: string, ms: number): void {
+    this.#overdue = overdue;
+    this.#deadline = Date.now() + ms;
+    this.check();
   }
 }

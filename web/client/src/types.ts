@@ -98,11 +98,10 @@ export interface CommonOptions {
   longpollTimeout?: number;
   /** Seconds of silence after which the gateway sends a heartbeat, 5 to 60. By default 15. */
   heartbeat?: number;
-  /** Keeps the cursor, so that the next page load resumes: it then beats `after` and `last`. */
-  storage?: CursorStorage;
-  /** Its key there. By default made of the address and the topics. */
-  storageKey?: string;
-  /** Events that may wait for a `for await` loop; beyond them the connection pauses. By default 1000. */
+  /**
+   * Events that may wait for a `for await` loop, or for the first listener (unless there is `trace`); beyond them
+   * the connection pauses. By default 1000.
+   */
   queue?: number;
   /** Whether cookies go along (`fetch`'s option). By default `'same-origin'`. */
   credentials?: RequestCredentials;
@@ -113,15 +112,19 @@ export interface CommonOptions {
   timing?: Partial<Timing>;
 }
 
-/** {@link CommonOptions}, and which transports are to be had: those that are named are those that are bundled. */
-export interface CoreOptions extends CommonOptions {
-  /** In order of preference. One: only that. */
-  transports: readonly Transport[];
-}
-
+/** What a {@link Connection} may be told besides. */
 export interface Options extends CommonOptions {
   /** In order of preference. One: only that. By default websocket, sse, chunked, longpoll, poll. */
   transports?: readonly (TransportName | Transport)[];
+  /** Keeps the cursor, so that the next page load resumes: it then beats `after` and `last`. */
+  storage?: CursorStorage;
+  /** Its key there. By default made of the address and the topics. */
+  storageKey?: string;
+}
+
+/** What `fanlight/core` may be told: the transport that is named is the only one that is bundled. */
+export interface CoreOptions extends CommonOptions {
+  transport: Transport;
 }
 
 export interface PublishOptions {
@@ -131,8 +134,8 @@ export interface PublishOptions {
   key?: string;
 }
 
-/** Events of some topics, over whatever works. */
-export interface Connection<Data = unknown> extends AsyncIterable<FanlightEvent<Data>> {
+/** Events of some topics. */
+export interface Subscription<Data = unknown> {
   /** Behind the last event that was processed; `undefined` until the gateway has named a place. */
   readonly cursor: string | undefined;
   readonly state: State;
@@ -146,11 +149,15 @@ export interface Connection<Data = unknown> extends AsyncIterable<FanlightEvent<
   onState(listener: (state: State) => void): () => void;
   /** Each failure: a {@link Problem} where the gateway said why. Only `refused` is for good. */
   onError(listener: (error: Error | Problem) => void): () => void;
+  /** Ends it, loops too. */
+  close(): void;
+}
+
+/** Events of some topics, over whatever works, in loops too, and the way back. */
+export interface Connection<Data = unknown> extends Subscription<Data>, AsyncIterable<FanlightEvent<Data>> {
   /** Publishes, and again until it is answered; in order, once. Resolves with the event's id. */
   publish(topic: string, data: unknown, options?: PublishOptions): Promise<string>;
   /** Adds topics: from here on. Rejects if the gateway refuses them; the others go on. */
   subscribe(topics: string | readonly string[]): Promise<void>;
   unsubscribe(topics: string | readonly string[]): Promise<void>;
-  /** Ends it, loops too. */
-  close(): void;
 }

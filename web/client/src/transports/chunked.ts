@@ -4,7 +4,7 @@ import type { Transport } from '../transport.ts';
 /** Asks once, and the answer never ends: a line of JSON for each event, read as it comes. */
 export const chunked: Transport = {
   name: 'chunked',
-  silence: (options) => options.heartbeat,
+  streams: true,
   available: () => true,
   async connect(attempt) {
     const { heartbeat } = attempt.options;

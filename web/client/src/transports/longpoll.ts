@@ -4,7 +4,7 @@ import type { Transport } from '../transport.ts';
 /** Asks, and the gateway holds the question until there is an answer: one request for each event or batch. */
 export const longpoll: Transport = {
   name: 'longpoll',
-  silence: () => 0,
+  streams: false,
   available: () => true,
   async connect(attempt) {
     const { signal, options } = attempt;

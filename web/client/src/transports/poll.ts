@@ -5,7 +5,7 @@ import type { Transport } from '../transport.ts';
 /** Asks on a timer: is there anything behind my cursor? Most answers are empty, and what came meanwhile waits. */
 export const poll: Transport = {
   name: 'poll',
-  silence: () => 0,
+  streams: false,
   available: () => true,
   async connect(attempt) {
     const { signal, options } = attempt;

@@ -7,7 +7,7 @@ const MAX_QUERY = 4096;
 /** One socket, open both ways: a frame for each event, and operations on the way up. */
 export const websocket: Transport = {
   name: 'websocket',
-  silence: (options) => options.heartbeat,
+  streams: true,
   available: (options) => !!options.WebSocket,
   connect(attempt) {
     const { signal, options, token } = attempt;
@@ -67,8 +67,7 @@ function subscription(query: URLSearchParams) {
   return { ...operation, ...(after && { after }), ...(last && { last: Number(last) }) };
 }
 
-/** What a close with 1008 says in one word, where no `error` came before it. */
-function refusal(reason: string): Problem {
-  const status = reason === 'token_expired' ? 401 : reason === 'invalid_request' ? 400 : 403;
-  return new Problem({ type: `/docs/errors#${reason.replaceAll('_', '-')}`, status, title: reason });
+/** What a close with 1008 says in one word. Most come behind an `error`, which says more. */
+function refusal(type: string): Problem {
+  return new Problem({ type, title: type, status: type === 'token_expired' ? 401 : 403 });
 }

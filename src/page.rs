@@ -28,15 +28,20 @@ const LAB_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Path and content of every file, or why there is none.
-const BUILT: Result<&[(&str, &[u8])], &str> = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+type Built = Result<&'static [(&'static str, &'static [u8])], &'static str>;
+const BUILT: Built = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 /// What stands in for it.
 const UNBUILT: &str = include_str!("page/unbuilt.html");
 
 /// The page's routes. GET, and so HEAD; every address in them is relative to the page's own, so the router may
 /// be nested under another path. `lab`: whether the page may call other ports of this host.
 pub fn router<S: Clone + Send + Sync + 'static>(lab: bool) -> Router<S> {
+    serving(BUILT, lab)
+}
+
+fn serving<S: Clone + Send + Sync + 'static>(built: Built, lab: bool) -> Router<S> {
     let policy = if lab { LAB_POLICY } else { POLICY };
-    let files = match BUILT {
+    let files = match built {
         Ok(files) => files,
         Err(why) => {
             let file = File::new(HTML, POLICY, UNBUILT.replace("{why}", &escaped(why)));
@@ -211,6 +216,16 @@ mod tests {
             assert_eq!(headers["x-content-type-options"], "nosniff");
             assert_eq!(headers["content-security-policy"], POLICY);
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_built_says_why_and_what_to_do() {
+        let router = serving::<()>(Err("Node.js was <not> found"), true);
+        let (status, headers, html) = asked(router, "GET", "/", "").await;
+        let html = String::from_utf8(html).unwrap();
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers["content-type"], HTML);
+        assert!(html.contains("Node.js was &lt;not> found") && html.contains("nodejs.org"), "{html}");
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@
 //! - `clients`: programs of other hands, which `docs/clients.md` shows
 //! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
 //! - `packaging`: completions, the manual, the unit, the container
+//! - `page_build`: the build of the page, where Node or the network is missing
 //! - `serve`: the command as a process
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
@@ -38,6 +39,7 @@ mod nginx;
 mod observe;
 mod openapi;
 mod packaging;
+mod page_build;
 mod paths;
 mod process;
 mod relay;

@@ -18,8 +18,8 @@ import { type Fate, type Proxy, proxy } from './proxy.ts';
 const STREAMS = ['websocket', 'sse', 'chunked'];
 /** Fates that a whole answer survives, and so polls. */
 const BUFFERS: Record<string, Fate> = {
-  'a body held back': { buffer: 4096 },
-  'an answer held back': { bufferAll: 4096 },
+  'a body held back': { buffer: 1 << 20 },
+  'an answer held back': { bufferAll: 1 << 20 },
 };
 const FAILURES: Record<string, Fate> = {
   'a 502': { status: 502 },
@@ -79,7 +79,8 @@ for (const [path, flags] of Object.entries(PATHS)) {
       expect(gaps).toEqual([]);
     }
 
-    describe('falls back', () => {
+    // The gateway's path makes no difference to it.
+    describe.runIf(path === 'taken')('falls back', () => {
       for (const [name, fate] of [...Object.entries(FAILURES), ...Object.entries(BUFFERS)]) {
         const broken = name in BUFFERS ? STREAMS : TRANSPORTS.slice(0, -1);
         test.concurrent.for(broken)(
@@ -105,6 +106,25 @@ for (const [path, flags] of Object.entries(PATHS)) {
           },
         );
       }
+    });
+
+    test.concurrent('a proxy that lets the beginning through and holds back the rest is found out', async ({
+      expect,
+      onTestFinished,
+    }) => {
+      const ends: string[] = [];
+      const { connection, events, gaps, publisher } = await through(
+        onTestFinished,
+        (asked) => (asked === 'poll' ? 'pass' : { freeze: 20 }),
+        {
+          transports: ['sse', 'poll'],
+          trace: (entry) => void (entry.kind === 'end' && ends.push(entry.reason)),
+        },
+      );
+      await until(() => connection.transport === 'poll' && connection.state === 'open', 'poll', 20_000);
+      // Once it may have been the network.
+      expect(ends).toEqual(['silence', 'silence']);
+      await complete(expect, events, publisher, gaps);
     });
 
     test.concurrent('headers that are stripped on the way harm nothing but an upgrade', async ({

@@ -30,7 +30,7 @@ export interface Proxy {
   /** The transport of each request that came. */
   asked: string[];
   /** What is done to each; `transport` is the last segment of the path. */
-  fate: (transport: string) => Fate;
+  fate: (transport: string, request: http.IncomingMessage) => Fate;
   /** Resets everything that is open. */
   cut(): void;
   close(): void;
@@ -98,7 +98,7 @@ export async function proxy(port: number): Promise<Proxy> {
   function decided(request: http.IncomingMessage): Fate {
     const transport = /^\/v1\/(\w+)/.exec(request.url ?? '')?.[1] ?? '';
     proxied.asked.push(transport);
-    return proxied.fate(transport);
+    return proxied.fate(transport, request);
   }
 }
 

@@ -61,6 +61,8 @@ export class LaneRecord {
   private open: Exchange | undefined;
   private last: Flight | undefined;
   private slots: boolean[] = [];
+  /** A connection went before this one: what is older than it is given again, and not for the first time. */
+  private isResumed = false;
 
   constructor(transport: TransportName, log: Log, shape: Shape) {
     this.transport = transport;
@@ -102,7 +104,7 @@ export class LaneRecord {
         return this.answered(entry.at, entry.status);
       case 'event': {
         const event = this.log.get(entry.id);
-        if (event) this.arrived(event, entry.at, entry.replayed);
+        if (event) this.arrived(event, entry.at, entry.replayed && this.isResumed);
         return;
       }
       case 'empty':
@@ -115,6 +117,7 @@ export class LaneRecord {
       case 'gap':
         return this.gap(entry.from, entry.to, entry.reason, entry.at);
       case 'end':
+        this.isResumed ||= this.delivered > 0 || this.open?.opened !== undefined;
         return this.finish(entry.at, !OURS.has(entry.reason));
       case 'wait':
         return this.finish(entry.at, true);

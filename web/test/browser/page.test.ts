@@ -126,7 +126,7 @@ test('the network is cut and comes back: every lane resumes, and nothing is lost
 });
 
 test('a cut that outlasts what the gateway keeps is told as a gap, in every lane', async () => {
-  const { url } = await gateway('demo', ['--history-events', '20']);
+  const { url } = await gateway('serve', ['--lab', '--history-events', '20']);
   const view = await open(`${url}/?rate=40&rtt=0&poll=250&kbps=0`);
   await view.connected();
   await view.delivered(20);

@@ -139,6 +139,15 @@ test('events that are given again are counted, once', () => {
   expect(record).toMatchObject({ delivered: 2, duplicated: 1 });
 });
 
+test('what was published before the first connection is not given again', () => {
+  const { record, trace } = lane('sse');
+  const event = publish(1, 0);
+  trace(10, { kind: 'request' });
+  trace(110, { kind: 'answer', status: 200 });
+  trace(111, shown(event, true));
+  expect(record).toMatchObject({ delivered: 1, replayed: 0 });
+});
+
 test('our own end breaks nothing', () => {
   const { record, trace } = lane('sse');
   trace(0, { kind: 'request' });

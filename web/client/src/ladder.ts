@@ -2,8 +2,11 @@ import { Backoff, type Outcome } from './backoff.ts';
 import type { Problem } from './problem.ts';
 import type { Settled, Transport } from './transport.ts';
 
-/** Failures in a row that a transport which worked is forgiven: it is rather the network. */
-const FORGIVEN = 2;
+/**
+ * Failures in a row that a transport which worked is forgiven, by reason; by default 2, since it is rather the
+ * network. What is silent once lost its peer; what is silent again is held back on the way.
+ */
+const FORGIVEN: Record<string, number> = { buffered: 0, silence: 1 };
 
 /**
  * Several transports, the best first. They are tried downwards without a pause until one works; after a round in
@@ -45,7 +48,7 @@ export class Ladder extends Backoff {
     this.#missing = unfit && problem?.type ? this.#missing + 1 : 0;
     if (this.#missing >= this.#steps.length) return undefined;
     this.#fails += 1;
-    const forgiven = this.#worked && outcome.reason !== 'buffered' && !unfit ? FORGIVEN : 0;
+    const forgiven = this.#worked && !unfit ? (FORGIVEN[outcome.reason] ?? 2) : 0;
     if (this.#fails > forgiven) {
       const below = this.#steps[this.#steps.indexOf(this.transport) + 1];
       this.choose(below ?? this.#steps[0]);

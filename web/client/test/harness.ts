@@ -4,7 +4,13 @@ import { once } from 'node:events';
 import readline from 'node:readline';
 import { WebSocket as UndiciWebSocket } from 'undici';
 import { onTestFinished } from 'vitest';
-import { connect as connectTo, type Connection, type FanlightEvent, type Options, type Timing } from '../src/index.ts';
+import {
+  type Connection,
+  connect as connectTo,
+  type FanlightEvent,
+  type Options,
+  type Timing,
+} from '../src/index.ts';
 
 export const TRANSPORTS = ['websocket', 'sse', 'chunked', 'longpoll', 'poll'] as const;
 /** Both ways in which the gateway delivers. */
@@ -14,7 +20,14 @@ export const PATHS = { taken: [], hosted: ['--no-takeover'] } as const;
 export const WebSocket = UndiciWebSocket as unknown as typeof globalThis.WebSocket;
 
 /** Durations for a network that is a loop. */
-export const QUICK: Partial<Timing> = { backoff: 20, backoffMax: 200, answer: 2_000, hello: 500, grace: 1_000, steady: 1_000 };
+export const QUICK: Partial<Timing> = {
+  backoff: 20,
+  backoffMax: 200,
+  answer: 2_000,
+  hello: 500,
+  grace: 1_000,
+  steady: 1_000,
+};
 
 export interface Gateway {
   url: string;
@@ -29,7 +42,16 @@ export interface Gateway {
 /** Starts a gateway and waits until it listens. */
 export async function gateway(flags: readonly string[] = [], port = 0): Promise<Gateway> {
   const binary = process.env.FANLIGHT_BINARY as string;
-  const words = ['serve', '--listen', `127.0.0.1:${port}`, '--log-level', 'error', '--retry', '100ms', ...flags];
+  const words = [
+    'serve',
+    '--listen',
+    `127.0.0.1:${port}`,
+    '--log-level',
+    'error',
+    '--retry',
+    '100ms',
+    ...flags,
+  ];
   const child = spawn(binary, words, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line] = await Promise.race([
     once(readline.createInterface(child.stdout), 'line'),
@@ -69,7 +91,12 @@ export type Finished = (done: () => void | Promise<void>) => void;
 
 /** A connection that ends with the test. */
 export function connect(url: string, options: Options, finished: Finished = onTestFinished): Connection {
-  const connection = connectTo(url, { WebSocket, pollInterval: 20, ...options, timing: { ...QUICK, ...options.timing } });
+  const connection = connectTo(url, {
+    WebSocket,
+    pollInterval: 20,
+    ...options,
+    timing: { ...QUICK, ...options.timing },
+  });
   finished(() => connection.close());
   return connection;
 }

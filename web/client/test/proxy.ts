@@ -30,7 +30,7 @@ export interface Proxy {
   /** The transport of each request that came. */
   asked: string[];
   /** What is done to each; `transport` is the last segment of the path. */
-  fate: (transport: string) => Fate;
+  fate: (transport: string, request: http.IncomingMessage) => Fate;
   /** Resets everything that is open. */
   cut(): void;
   close(): void;
@@ -57,10 +57,13 @@ export async function proxy(port: number): Promise<Proxy> {
     const fate = decided(request);
     if (fate === 'reset') return void near.resetAndDestroy();
     if (fate === 'hang') return;
-    if (has(fate, 'status')) return void near.end(`HTTP/1.1 ${fate.status} No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    if (has(fate, 'status'))
+      return void near.end(`HTTP/1.1 ${fate.status} No\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     const far = net.connect(port, '127.0.0.1');
     keep(far);
-    const head = Object.entries(stripped(request.headers, fate)).map(([name, value]) => `${name}: ${value}\r\n`);
+    const head = Object.entries(stripped(request.headers, fate)).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    );
     far.write(`GET ${request.url} HTTP/1.1\r\n${head.join('')}\r\n`);
     far.write(early);
     near.pipe(far);
@@ -95,7 +98,7 @@ export async function proxy(port: number): Promise<Proxy> {
   function decided(request: http.IncomingMessage): Fate {
     const transport = /^\/v1\/(\w+)/.exec(request.url ?? '')?.[1] ?? '';
     proxied.asked.push(transport);
-    return proxied.fate(transport);
+    return proxied.fate(transport, request);
   }
 }
 

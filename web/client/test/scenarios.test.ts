@@ -48,7 +48,9 @@ for (const [path, flags] of Object.entries(PATHS)) {
         await until(() => seen.every(([connection]) => connection.state === 'open'), 'open');
         await server.publish(topic, 6);
         await until(() => seen.every(([, events]) => events.at(-1)?.data === 6), 'the sixth everywhere');
-        expect(seen.map(([, events]) => events.map((event) => event.data))).toEqual(begun.map(([, data]) => data));
+        expect(seen.map(([, events]) => events.map((event) => event.data))).toEqual(
+          begun.map(([, data]) => data),
+        );
       });
 
       test('a loop takes each event once, and what it leaves is for the next', async () => {
@@ -135,7 +137,9 @@ for (const [path, flags] of Object.entries(PATHS)) {
         const connection = only({ topics: topic });
         const events = collect(connection);
         await until(() => connection.state === 'open', 'open');
-        const ids = await Promise.all(Array.from({ length: 50 }, (_, n) => connection.publish(topic, n, { type: 'count' })));
+        const ids = await Promise.all(
+          Array.from({ length: 50 }, (_, n) => connection.publish(topic, n, { type: 'count' })),
+        );
         const again = [await connection.publish(topic, 'keyed', { key: `k${topic}` })];
         again.push(await connection.publish(topic, 'keyed', { key: `k${topic}` }));
         expect(again[0]).toBe(again[1]);

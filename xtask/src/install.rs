@@ -44,7 +44,9 @@ pub(crate) fn missing(deadline: Instant) -> Report {
             commands.push(vec!["cargo", "install", "--locked", package]);
         }
     }
-    for folder in ["web/test", "tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder))
+    for folder in ["web/test", "web/client", "tests/clients"]
+        .into_iter()
+        .filter(|folder| !node_modules_are_current(folder))
     {
         let quiet = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
         commands.push(["npm", "--prefix", folder].into_iter().chain(quiet).collect());

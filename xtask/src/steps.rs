@@ -15,7 +15,7 @@ pub(crate) struct Step {
     runner: Runner,
 }
 
-pub(crate) static ALL: [Step; 14] = [
+pub(crate) static ALL: [Step; 16] = [
     step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
     step("types", &["npm", "--prefix", "web/test", "run", "types"], Runner::None),
     step("lint", &["npm", "--prefix", "web/test", "run", "lint"], Runner::None),
@@ -43,6 +43,8 @@ pub(crate) static ALL: [Step; 14] = [
         ..step("doc", &["cargo", "doc", "--workspace", "--no-deps"], Runner::None)
     },
     step("page", &["npm", "--prefix", "web/test", "run", "test"], Runner::Node),
+    step("client-types", &["npm", "--prefix", "web/client", "run", "types"], Runner::None),
+    step("client", &["npm", "--prefix", "web/client", "run", "test"], Runner::Own),
 ];
 
 const fn step(name: &'static str, words: &'static [&'static str], runner: Runner) -> Step {

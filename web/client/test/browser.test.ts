@@ -1,7 +1,7 @@
 // The same in a real browser: networks that break, that go away, pages that are frozen, and many of them.
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import type { Options, TransportName } from '../src/index.ts';
+import type { Connection, connect, Options, TransportName } from '../src/index.ts';
 import { bundled, hold, launch, seen } from './browser.ts';
 import { Chance, type Gateway, gateway, PATHS, Publisher, pause, TRANSPORTS } from './harness.ts';
 import { type Fate, proxy } from './proxy.ts';
@@ -21,10 +21,15 @@ async function context(): Promise<BrowserContext> {
 }
 
 /** Waits until something holds of a page. */
-async function until(page: Page, holds: (now: Awaited<ReturnType<typeof seen>>) => boolean, what: string): Promise<void> {
+async function until(
+  page: Page,
+  holds: (now: Awaited<ReturnType<typeof seen>>) => boolean,
+  what: string,
+): Promise<void> {
   const end = Date.now() + 30_000;
   for (let now = await seen(page); !holds(now); now = await seen(page)) {
-    if (Date.now() > end) throw new Error(`not in time: ${what}: ${JSON.stringify({ ...now, ids: now.ids.length })}`);
+    if (Date.now() > end)
+      throw new Error(`not in time: ${what}: ${JSON.stringify({ ...now, ids: now.ids.length })}`);
     await pause(20);
   }
 }
@@ -39,7 +44,14 @@ async function page(server: Gateway, options: Options) {
   const inside = await context();
   const opened = await inside.newPage();
   const after = await server.cursor();
-  await hold(opened, script, network.url, { topics: topic, after, heartbeat: 5, longpollTimeout: 1, pollInterval: 20, ...options });
+  await hold(opened, script, network.url, {
+    topics: topic,
+    after,
+    heartbeat: 5,
+    longpollTimeout: 1,
+    pollInterval: 20,
+    ...options,
+  });
   const chance = new Chance(topic);
   const publisher = new Publisher(server, topic, chance);
   onTestFinished(() => publisher.stop());
@@ -64,7 +76,12 @@ for (const [path, flags] of Object.entries(PATHS)) {
     afterAll(() => server.stop());
 
     test.each([...TRANSPORTS, 'all'] as const)('%s: nothing is lost in random changes', async (name) => {
-      const { page: opened, network, chance, complete } = await page(server, {
+      const {
+        page: opened,
+        network,
+        chance,
+        complete,
+      } = await page(server, {
         transports: name === 'all' ? TRANSPORTS : [name],
         timing: { backoff: 5, backoffMax: 20, hello: 300, answer: 300, climb: 50, climbMax: 100 },
       });
@@ -83,7 +100,13 @@ for (const [path, flags] of Object.entries(PATHS)) {
     if (path !== 'taken') return;
 
     test.each(TRANSPORTS)('%s: offline, and back', async (transport) => {
-      const { page: opened, context: inside, network, complete, publisher } = await page(server, {
+      const {
+        page: opened,
+        context: inside,
+        network,
+        complete,
+        publisher,
+      } = await page(server, {
         transports: [transport],
         // What ends the wait is that the browser is online again.
         timing: { backoff: 600_000, backoffMax: 600_000 },
@@ -100,22 +123,38 @@ for (const [path, flags] of Object.entries(PATHS)) {
       await complete();
     });
 
-    test.each(TRANSPORTS)('%s: a page that was frozen, and whose connection died meanwhile', async (transport) => {
-      const { page: opened, context: inside, network, complete, publisher } = await page(server, { transports: [transport] });
-      await until(opened, (now) => now.ids.length > 5, 'events');
-      const session = await inside.newCDPSession(opened);
-      await opened.evaluate('globalThis.ticks = 0; setInterval(() => ticks++, 10)');
-      await session.send('Page.setWebLifecycleState', { state: 'frozen' });
-      network.cut();
-      const { length } = publisher.ids;
-      await pause(500);
-      expect(publisher.ids.length).toBeGreaterThan(length);
-      await session.send('Page.setWebLifecycleState', { state: 'active' });
-      // It did stand still.
-      expect(await opened.evaluate('globalThis.ticks')).toBeLessThan(40);
-      await complete();
-    });
+    test.each(TRANSPORTS)(
+      '%s: a page that was frozen, and whose connection died meanwhile',
+      async (transport) => {
+        const {
+          page: opened,
+          context: inside,
+          network,
+          complete,
+          publisher,
+        } = await page(server, { transports: [transport] });
+        await until(opened, (now) => now.ids.length > 5, 'events');
+        const session = await inside.newCDPSession(opened);
+        await opened.evaluate('globalThis.ticks = 0; setInterval(() => ticks++, 10)');
+        await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+        network.cut();
+        const { length } = publisher.ids;
+        await pause(500);
+        expect(publisher.ids.length).toBeGreaterThan(length);
+        await session.send('Page.setWebLifecycleState', { state: 'active' });
+        // It did stand still.
+        expect(await opened.evaluate('globalThis.ticks')).toBeLessThan(40);
+        await complete();
+      },
+    );
   });
+}
+
+/** What a tab holds. */
+interface Tab {
+  fanlight: { connect: typeof connect };
+  connection: Connection;
+  heard: number;
 }
 
 describe('ten tabs over HTTP/1.1', () => {
@@ -140,11 +179,12 @@ describe('ten tabs over HTTP/1.1', () => {
     for (const opened of pages) {
       await opened.evaluate(
         ([url, options]) => {
-          // biome-ignore lint/suspicious/noExplicitAny: what a page holds.
-          const scope = globalThis as any;
+          const scope = globalThis as unknown as Tab;
           scope.heard = 0;
           scope.connection = scope.fanlight.connect(url, options);
-          scope.connection.onEvent(() => scope.heard++);
+          scope.connection.onEvent(() => {
+            scope.heard += 1;
+          });
         },
         [server.url, { topics: topic, ...options }] as const,
       );
@@ -152,12 +192,11 @@ describe('ten tabs over HTTP/1.1', () => {
     await pause(3_000);
     await server.publish(topic, 'to all');
     await pause(1_000);
-    const found = await Promise.all(
-      pages.map((opened) =>
-        // biome-ignore lint/suspicious/noExplicitAny: what a page holds.
-        opened.evaluate(() => ({ state: (globalThis as any).connection.state, heard: (globalThis as any).heard })),
-      ),
-    );
+    const look = () => {
+      const { connection, heard } = globalThis as unknown as Tab;
+      return { state: connection.state, heard };
+    };
+    const found = await Promise.all(pages.map((opened) => opened.evaluate(look)));
     return {
       open: found.filter(({ state }) => state === 'open').length,
       heard: found.filter(({ heard }) => heard === 1).length,
@@ -168,9 +207,12 @@ describe('ten tabs over HTTP/1.1', () => {
     expect(await tabs({})).toEqual({ open: 10, heard: 10 });
   });
 
-  test.each(['sse', 'chunked'] as const)('%s: six hear, and four wait for a connection', async (transport) => {
-    expect(await tabs({ transports: [transport] })).toEqual({ open: 6, heard: 6 });
-  });
+  test.each(['sse', 'chunked'] as const)(
+    '%s: six hear, and four wait for a connection',
+    async (transport) => {
+      expect(await tabs({ transports: [transport] })).toEqual({ open: 6, heard: 6 });
+    },
+  );
 
   test('poll: all ten hear, since each lets go of its connection', async () => {
     expect(await tabs({ transports: ['poll'] })).toEqual({ open: 10, heard: 10 });

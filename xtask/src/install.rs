@@ -48,7 +48,9 @@ pub(crate) fn missing(deadline: Instant) -> Report {
     if !node_modules_are_current("web") || !Path::new("web/node_modules/vitest").exists() {
         commands.push(vec!["npm", "--prefix", "web", "ci", "--no-audit", "--no-fund"]);
     }
-    for folder in ["tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder)) {
+    for folder in
+        ["web/client", "tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder))
+    {
         let quiet = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
         commands.push(["npm", "--prefix", folder].into_iter().chain(quiet).collect());
     }

@@ -15,7 +15,7 @@ pub(crate) struct Step {
     runner: Runner,
 }
 
-pub(crate) static ALL: [Step; 15] = [
+pub(crate) static ALL: [Step; 17] = [
     step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
     step("types", &["npm", "--prefix", "web", "run", "types"], Runner::None),
     step("lint", &["npm", "--prefix", "web", "run", "lint"], Runner::None),
@@ -44,6 +44,8 @@ pub(crate) static ALL: [Step; 15] = [
         ..step("doc", &["cargo", "doc", "--workspace", "--no-deps"], Runner::None)
     },
     step("page", &["npm", "--prefix", "web", "run", "browser"], Runner::Own),
+    step("client-types", &["npm", "--prefix", "web/client", "run", "types"], Runner::None),
+    step("client", &["npm", "--prefix", "web/client", "run", "test"], Runner::Own),
 ];
 
 const fn step(name: &'static str, words: &'static [&'static str], runner: Runner) -> Step {

@@ -13,7 +13,7 @@ import {
   TRANSPORTS,
   until,
 } from './harness.ts';
-import { type Fate, type Proxy, proxy } from './proxy.ts';
+import { type Fate, proxy, type Relay } from './proxy.ts';
 
 const STREAMS = ['websocket', 'sse', 'chunked'];
 /** Fates that a whole answer survives, and so polls. */
@@ -40,7 +40,7 @@ for (const [path, flags] of Object.entries(PATHS)) {
     afterAll(() => server.stop());
 
     /** A connection through a proxy, while events are published. */
-    async function through(finished: Finished, fate: Proxy['fate'], options: Options = {}) {
+    async function through(finished: Finished, fate: Relay['fate'], options: Options = {}) {
       const topic = `b/${++topics}`;
       const between = await proxy(server.port);
       between.fate = fate;

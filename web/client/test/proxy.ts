@@ -25,7 +25,7 @@ export type Fate =
   /** After so many ms nothing passes any more, and nobody is told. */
   | { freeze: number };
 
-export interface Proxy {
+export interface Relay {
   url: string;
   /** The transport of each request that came. */
   asked: string[];
@@ -36,7 +36,7 @@ export interface Proxy {
   close(): void;
 }
 
-export async function proxy(port: number): Promise<Proxy> {
+export async function proxy(port: number): Promise<Relay> {
   const sockets = new Set<net.Socket>();
   const agent = new http.Agent({ keepAlive: true });
   const server = http.createServer((request, response) => {
@@ -67,14 +67,14 @@ export async function proxy(port: number): Promise<Proxy> {
     far.write(`GET ${request.url} HTTP/1.1\r\n${head.join('')}\r\n`);
     far.write(early);
     near.pipe(far);
-    relay(far, near, fate);
+    forward(far, near, fate);
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());
   });
   server.on('connection', keep);
   await once(server.listen(0, '127.0.0.1'), 'listening');
 
-  const proxied: Proxy = {
+  const proxied: Relay = {
     url: `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
     asked: [],
     fate: () => 'pass',
@@ -145,7 +145,7 @@ function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate:
   answer.on('error', () => socket?.destroy());
 }
 
-function relay(far: net.Socket, near: net.Socket, fate: Fate): void {
+function forward(far: net.Socket, near: net.Socket, fate: Fate): void {
   let left = has(fate, 'bytes') ? fate.bytes : Infinity;
   let isFrozen = false;
   let isHead = true;

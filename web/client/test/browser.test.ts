@@ -1,0 +1,226 @@
+// The same in a real browser: networks that break, that go away, pages that are frozen, and many of them.
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { Connection, connect, Options, TransportName } from '../src/index.ts';
+import { bundled, hold, launch, seen } from './browser.ts';
+import { Chance, type Gateway, gateway, PATHS, Publisher, pause, TRANSPORTS } from './harness.ts';
+import { type Fate, proxy } from './proxy.ts';
+
+let browser: Browser;
+let script: string;
+beforeAll(async () => {
+  browser = await launch();
+  script = await bundled('../src/index.ts');
+});
+afterAll(() => browser.close());
+
+async function context(): Promise<BrowserContext> {
+  const opened = await browser.newContext();
+  onTestFinished(() => opened.close());
+  return opened;
+}
+
+/** Waits until something holds of a page. */
+async function until(
+  page: Page,
+  holds: (now: Awaited<ReturnType<typeof seen>>) => boolean,
+  what: string,
+): Promise<void> {
+  const end = Date.now() + 30_000;
+  for (let now = await seen(page); !holds(now); now = await seen(page)) {
+    if (Date.now() > end)
+      throw new Error(`not in time: ${what}: ${JSON.stringify({ ...now, ids: now.ids.length })}`);
+    await pause(20);
+  }
+}
+
+let topics = 0;
+
+/** A page with a connection through a network of its own, while events are published. */
+async function page(server: Gateway, options: Options) {
+  const topic = `p/${++topics}`;
+  const network = await proxy(server.port);
+  onTestFinished(() => network.close());
+  const inside = await context();
+  const opened = await inside.newPage();
+  const after = await server.cursor();
+  await hold(opened, script, network.url, {
+    topics: topic,
+    after,
+    heartbeat: 5,
+    longpollTimeout: 1,
+    pollInterval: 20,
+    ...options,
+  });
+  const chance = new Chance(topic);
+  const publisher = new Publisher(server, topic, chance);
+  onTestFinished(() => publisher.stop());
+  const complete = async () => {
+    await publisher.stop();
+    const { ids } = publisher;
+    await until(opened, (now) => now.ids.at(-1) === ids.at(-1), `the last of ${ids.length}`);
+    const now = await seen(opened);
+    expect(now.ids).toEqual(ids);
+    expect(now.gaps).toEqual([]);
+    return now;
+  };
+  return { page: opened, context: inside, network, publisher, chance, complete };
+}
+
+for (const [path, flags] of Object.entries(PATHS)) {
+  describe(path, () => {
+    let server: Gateway;
+    beforeAll(async () => {
+      server = await gateway(['--history-events', '100000', ...flags]);
+    });
+    afterAll(() => server.stop());
+
+    test.each([...TRANSPORTS, 'all'] as const)('%s: nothing is lost in random changes', async (name) => {
+      const {
+        page: opened,
+        network,
+        chance,
+        complete,
+      } = await page(server, {
+        transports: name === 'all' ? TRANSPORTS : [name],
+        timing: { backoff: 5, backoffMax: 20, hello: 300, answer: 300, climb: 50, climbMax: 100 },
+      });
+      network.fate = () => {
+        const cuts = [{ bytes: chance.below(chance.of([200, 3000])) }, { ms: chance.below(60) }];
+        return chance.of<Fate>([...cuts, { status: 502 }, 'reset']);
+      };
+      network.cut();
+      await until(opened, (now) => now.ends >= 40, 'forty changes');
+      network.fate = () => 'pass';
+      network.cut();
+      await complete();
+    });
+
+    // The gateway's path makes no difference to what follows.
+    if (path !== 'taken') return;
+
+    test.each(TRANSPORTS)('%s: offline, and back', async (transport) => {
+      const {
+        page: opened,
+        context: inside,
+        network,
+        complete,
+        publisher,
+      } = await page(server, {
+        transports: [transport],
+        // What ends the wait is that the browser is online again.
+        timing: { backoff: 600_000, backoffMax: 600_000 },
+      });
+      await until(opened, (now) => now.ids.length > 5, 'events');
+      await inside.setOffline(true);
+      network.cut();
+      await until(opened, (now) => now.state === 'reconnecting', 'its end');
+      const { length } = publisher.ids;
+      await pause(300);
+      expect(publisher.ids.length).toBeGreaterThan(length);
+      await inside.setOffline(false);
+      await until(opened, (now) => now.state === 'open', 'back');
+      await complete();
+    });
+
+    test.each(TRANSPORTS)(
+      '%s: a page that was frozen, and whose connection died meanwhile',
+      async (transport) => {
+        const {
+          page: opened,
+          context: inside,
+          network,
+          complete,
+          publisher,
+        } = await page(server, { transports: [transport] });
+        await until(opened, (now) => now.ids.length > 5, 'events');
+        const session = await inside.newCDPSession(opened);
+        await opened.evaluate('globalThis.ticks = 0; setInterval(() => ticks++, 10)');
+        await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+        network.cut();
+        const { length } = publisher.ids;
+        await pause(500);
+        expect(publisher.ids.length).toBeGreaterThan(length);
+        await session.send('Page.setWebLifecycleState', { state: 'active' });
+        // It did stand still.
+        expect(await opened.evaluate('globalThis.ticks')).toBeLessThan(40);
+        await complete();
+      },
+    );
+  });
+}
+
+/** What a tab holds. */
+interface Tab {
+  fanlight: { connect: typeof connect };
+  connection: Connection;
+  heard: number;
+}
+
+describe('ten tabs over HTTP/1.1', () => {
+  let server: Gateway;
+  beforeAll(async () => {
+    server = await gateway();
+  });
+  afterAll(() => server.stop());
+
+  /** How many of ten tabs are open after a while, and how many of them hear an event. */
+  async function tabs(options: Options): Promise<{ open: number; heard: number }> {
+    const inside = await context();
+    const pages: Page[] = [];
+    // Loaded before any of them connects: a page, too, needs one of the six.
+    for (let n = 0; n < 10; n++) {
+      const opened = await inside.newPage();
+      await opened.goto(`${server.url}/healthz`);
+      await opened.addScriptTag({ content: script });
+      pages.push(opened);
+    }
+    const topic = `tabs/${++topics}`;
+    for (const opened of pages) {
+      await opened.evaluate(
+        ([url, options]) => {
+          const scope = globalThis as unknown as Tab;
+          scope.heard = 0;
+          scope.connection = scope.fanlight.connect(url, options);
+          scope.connection.onEvent(() => {
+            scope.heard += 1;
+          });
+        },
+        [server.url, { topics: topic, ...options }] as const,
+      );
+    }
+    await pause(3_000);
+    await server.publish(topic, 'to all');
+    await pause(1_000);
+    const look = () => {
+      const { connection, heard } = globalThis as unknown as Tab;
+      return { state: connection.state, heard };
+    };
+    const found = await Promise.all(pages.map((opened) => opened.evaluate(look)));
+    return {
+      open: found.filter(({ state }) => state === 'open').length,
+      heard: found.filter(({ heard }) => heard === 1).length,
+    };
+  }
+
+  test('WebSockets are counted apart: all ten hear', async () => {
+    expect(await tabs({})).toEqual({ open: 10, heard: 10 });
+  });
+
+  test.each(['sse', 'chunked'] as const)(
+    '%s: six hear, and four wait for a connection',
+    async (transport) => {
+      expect(await tabs({ transports: [transport] })).toEqual({ open: 6, heard: 6 });
+    },
+  );
+
+  test('poll: all ten hear, since each lets go of its connection', async () => {
+    expect(await tabs({ transports: ['poll'] })).toEqual({ open: 10, heard: 10 });
+  });
+
+  test('long polls take turns', async () => {
+    const { heard } = await tabs({ transports: ['longpoll' satisfies TransportName] });
+    console.log(`longpoll: ${heard} of ten hear within a second`);
+    expect(heard).toBeGreaterThanOrEqual(6);
+  });
+});

@@ -114,7 +114,7 @@ impl Wanted {
     }
 
     /// Changes what a line has. A source that is new publishes to `topic` unless it is told.
-    pub(super) fn apply(&self, conditions: &mut Conditions, source: &mut Option<Source>, topic: &str) {
+    pub fn apply(&self, conditions: &mut Conditions, source: &mut Option<Source>, topic: &str) {
         set(&mut conditions.rtt_ms, self.rtt_ms);
         set(&mut conditions.down_kbps, self.down_kbps);
         set(&mut conditions.up_kbps, self.up_kbps);

@@ -92,6 +92,8 @@ impl Lab {
     /// [`Code::TooManyRequests`] for one line too many, [`Code::Unavailable`] where no port can be had.
     pub fn put(&self, id: &str, wanted: &Wanted) -> Result<Arc<Line>, Problem> {
         let mut lines = self.locked();
+        // One may have ended by itself, having lost its port.
+        lines.by_id.retain(|_, line| !line.has_ended());
         if let Some(line) = lines.by_id.get(id) {
             line.change(wanted, Instant::now());
             return Ok(line.clone());
@@ -120,7 +122,8 @@ impl Lab {
     /// # Errors
     /// [`Code::NotFound`].
     pub fn line(&self, id: &str) -> Result<Arc<Line>, Problem> {
-        let line = self.locked().by_id.get(id).cloned().ok_or_else(|| unknown(id))?;
+        let line = self.locked().by_id.get(id).filter(|line| !line.has_ended()).cloned();
+        let line = line.ok_or_else(|| unknown(id))?;
         line.touch(Instant::now());
         Ok(line)
     }
@@ -140,12 +143,11 @@ impl Lab {
     pub fn expire(&self, now: Instant) {
         let mut lines = self.locked();
         lines.by_id.retain(|id, line| {
-            let idle = line.is_idle(now, IDLE);
-            if idle {
+            if line.is_idle(now, IDLE) {
                 tracing::debug!(id, "a line that nobody used has ended");
                 line.end();
             }
-            !idle
+            !line.has_ended()
         });
         self.count.set(lines.by_id.len() as i64);
     }

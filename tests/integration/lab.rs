@@ -300,6 +300,22 @@ async fn cuts_lose_and_repeat_nothing(
     assert!(due > 50, "events came: {due}");
 }
 
+/// A line that is cut does not listen, so another program may take its port: then it ends, and can be opened anew.
+#[tokio::test]
+async fn a_line_that_lost_its_port_is_opened_anew() {
+    let server = start();
+    let line = server.line("x", r#"{"cut":true}"#).await;
+    let thief = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    thief.set_reuse_address(true).unwrap();
+    thief.bind(&line.addr.into()).unwrap();
+    thief.listen(1).unwrap();
+    server.put("x", r#"{"cut":false}"#).await.is_problem(503, "unavailable", None);
+    server.get("/v1/lab/x").await.is_problem(404, "not-found", Some("id"));
+    let again = server.line("x", "{}").await;
+    assert_ne!(again.addr, line.addr);
+    assert_eq!(again.get("/v1/cursor").await.status(), 200);
+}
+
 /// A drain reaches those who are far away, and what was published before it as well.
 #[rstest]
 #[tokio::test]

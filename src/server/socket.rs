@@ -106,7 +106,8 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(permit) = &mut self.permit {
             self.wire.end();
-            permit.figures.meter.settle(&self.metrics.ledger, &*self.stream.borrow());
+            let (ledger, figures) = (&self.metrics.ledger, &mut permit.figures);
+            figures.meter.settle_to_the_end(ledger, &*self.stream.borrow(), figures.end == End::Closed);
         }
     }
 }

@@ -213,7 +213,7 @@ mod tests {
                     _ => found.push((of, text.to_owned())),
                 }
                 if what == EndOfHead {
-                    found.push((Found::EndOfHead, scanner.status().to_string()));
+                    found.push((EndOfHead, scanner.status().to_string()));
                 }
             }
         }

@@ -115,6 +115,17 @@ impl Row {
         }
     }
 
+    /// Adds events, whose bytes are for nothing else.
+    #[inline]
+    pub(super) fn add_events(&self, bill: &Bill, events: usize) {
+        let [_, payload, envelope, framing, ..] = bill.bytes();
+        let [_, to_payload, to_envelope, to_framing, ..] = &self.bytes[Direction::Out as usize];
+        to_payload.fetch_add(u64::from(*payload), Relaxed);
+        to_envelope.fetch_add(u64::from(*envelope), Relaxed);
+        to_framing.fetch_add(u64::from(*framing), Relaxed);
+        self.events.fetch_add(events as u64, Relaxed);
+    }
+
     pub(super) fn add_segments(&self, segments: &Segments) {
         for way in 0..2 {
             let count = u64::from(segments.count[way]);

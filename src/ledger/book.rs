@@ -164,7 +164,8 @@ impl Ledger {
 #[derive(Debug, Default)]
 pub struct Sums {
     bytes: [[[u64; Purpose::COUNT]; 2]; Via::COUNT],
-    changed: bool,
+    /// Which of the directions of which transport have changed, a bit each.
+    changed: u16,
 }
 
 impl Sums {
@@ -180,16 +181,16 @@ impl Sums {
         for (sum, bytes) in sums.iter_mut().zip(bill.bytes()) {
             *sum += u64::from(*bytes) * times;
         }
-        self.changed = true;
+        self.changed |= 1 << (2 * via as u16 + direction as u16);
     }
 
     /// Hands over what was booked since the last time.
     pub fn hand_over(&mut self, ledger: &Ledger) {
-        if !std::mem::take(&mut self.changed) {
-            return;
-        }
-        for (sums, counters) in self.bytes.iter_mut().zip(&ledger.bytes) {
-            for (sum, counter) in sums.iter_mut().flatten().zip(counters.iter().flatten()) {
+        while self.changed != 0 {
+            let at = self.changed.trailing_zeros() as usize;
+            self.changed &= self.changed - 1;
+            let (sums, counters) = (&mut self.bytes[at / 2][at % 2], &ledger.bytes[at / 2][at % 2]);
+            for (sum, counter) in sums.iter_mut().zip(counters) {
                 if *sum > 0 {
                     counter.inc_by(std::mem::take(sum));
                 }

@@ -41,6 +41,14 @@ impl Payer {
         }
     }
 
+    /// Notes events that are sent and their bytes, which are for nothing else: what is done most.
+    #[inline]
+    pub fn note_only_events(&self, bill: &Bill, events: usize) {
+        if let Some(row) = &self.row {
+            row.add_events(bill, events);
+        }
+    }
+
     /// Notes events that are sent.
     pub fn note_events(&self, events: usize) {
         if let Some(row) = self.row() {
@@ -78,6 +86,10 @@ pub struct Meter {
     retransmits: u32,
 }
 
+/// What the kernel counts for a connection is the connection's own; that which answered the call for one was
+/// the listener's.
+const SYN_ACK: u32 = u32::MAX;
+
 /// Bytes of the headers of IPv4, IPv6 and TCP, and of the option that carries timestamps.
 const IPV4: u32 = 20;
 const IPV6: u32 = 40;
@@ -87,7 +99,7 @@ const TIMESTAMPS: u32 = 12;
 impl Meter {
     /// The meter of a connection that has asked for nothing yet.
     pub fn new(ipv6: bool) -> Self {
-        Self { payer: Payer::default(), ipv6, begun: false, asked: 0, booked: [0; 2], retransmits: 0 }
+        Self { payer: Payer::default(), ipv6, begun: false, asked: 0, booked: [0, SYN_ACK], retransmits: 0 }
     }
 
     /// Who pays for what the connection does now.
@@ -114,8 +126,21 @@ impl Meter {
 
     /// Books the segments since the last time.
     pub fn settle(&mut self, ledger: &Ledger, socket: &impl AsFd) {
-        let Some(tcp) = Tcp::of(socket) else { return };
-        let now = [tcp.segments_in, tcp.segments_out];
+        if let Some(tcp) = Tcp::of(socket) {
+            self.book(ledger, tcp, [0; 2]);
+        }
+    }
+
+    /// The same at the end of the connection. If that is an orderly one, it is still to pass, and nobody will ask
+    /// for it when it has.
+    pub fn settle_to_the_end(&mut self, ledger: &Ledger, socket: &impl AsFd, is_orderly: bool) {
+        if let Some(tcp) = Tcp::of(socket) {
+            self.book(ledger, tcp, if is_orderly { tcp.to_come() } else { [0; 2] });
+        }
+    }
+
+    fn book(&mut self, ledger: &Ledger, tcp: Tcp, to_come: [u32; 2]) {
+        let now = [tcp.segments_in + to_come[0], tcp.segments_out + to_come[1]];
         let ip = if self.ipv6 { IPV6 } else { IPV4 };
         let segments = Segments {
             count: [now[0].wrapping_sub(self.booked[0]), now[1].wrapping_sub(self.booked[1])],

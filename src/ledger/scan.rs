@@ -202,18 +202,18 @@ mod tests {
             rest = after;
             while !piece.is_empty() {
                 let (count, what) = scanner.step(piece);
-                if what == Found::EndOfHead && no_body {
+                if what == EndOfHead && no_body {
                     scanner.has_no_body();
                 }
                 let text = str::from_utf8(&piece[..count]).unwrap();
                 piece = &piece[count..];
-                let of = if what == Found::EndOfHead { Found::Head } else { what };
+                let of = if what == EndOfHead { Head } else { what };
                 match found.last_mut() {
                     Some((last, before)) if *last == of => before.push_str(text),
                     _ => found.push((of, text.to_owned())),
                 }
-                if what == Found::EndOfHead {
-                    found.push((Found::EndOfHead, scanner.status().to_string()));
+                if what == EndOfHead {
+                    found.push((EndOfHead, scanner.status().to_string()));
                 }
             }
         }

@@ -9,6 +9,13 @@ const LENGTH: usize = 160;
 /// `TCPI_OPT_TIMESTAMPS`.
 const TIMESTAMPS: u8 = 1;
 
+/// States of a connection (net/tcp_states.h).
+const ESTABLISHED: u8 = 1;
+const FIN_WAIT_1: u8 = 4;
+const FIN_WAIT_2: u8 = 5;
+const CLOSE_WAIT: u8 = 8;
+const LAST_ACK: u8 = 9;
+
 #[derive(Clone, Copy, Debug)]
 struct Info;
 
@@ -18,6 +25,7 @@ nix::getsockopt_impl!(Info, libc::IPPROTO_TCP, libc::TCP_INFO, [u8; LENGTH], Get
 /// What a connection came to so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tcp {
+    state: u8,
     pub(super) segments_in: u32,
     pub(super) segments_out: u32,
     pub(super) retransmits: u32,
@@ -28,11 +36,25 @@ pub(super) struct Tcp {
 }
 
 impl Tcp {
+    /// Segments in and out that follow when a socket is closed that is in this state: the ends that were not sent, and
+    /// the acknowledgements of both (RFC 9293, 3.6). A peer that is gone answers nothing.
+    pub(super) fn to_come(&self) -> [u32; 2] {
+        match self.state {
+            ESTABLISHED => [2, 2],
+            CLOSE_WAIT => [1, 1],
+            FIN_WAIT_1 => [2, 1],
+            FIN_WAIT_2 => [1, 1],
+            LAST_ACK => [1, 0],
+            _ => [0, 0],
+        }
+    }
+
     /// `None` where the kernel does not say.
     pub(super) fn of(socket: &impl AsFd) -> Option<Self> {
         let info = Info.get(socket).ok()?;
         let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
         Some(Self {
+            state: info[0],
             segments_in: word(140),
             segments_out: word(136),
             retransmits: word(100),

@@ -132,7 +132,9 @@ impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(permit) = &mut self.permit {
             self.booking.end();
-            self.socket.ask(|socket| permit.figures.meter.settle(&self.metrics.ledger, &socket));
+            let (ledger, figures) = (&self.metrics.ledger, &mut permit.figures);
+            let is_closed = figures.end == End::Closed;
+            self.socket.ask(|socket| figures.meter.settle_to_the_end(ledger, &socket, is_closed));
         }
     }
 }

@@ -98,13 +98,16 @@ pub fn described(field: &str, config: &Config) -> (Value, &'static str) {
         ),
         "until" => (cursor, "A cursor: events up to it. Needs `after`."),
         "timeout" => (seconds(&TIMEOUTS, config.longpoll_timeout), "Seconds to wait."),
-        "client" => (
-            json!({"type": "string", "pattern": format!("^[A-Za-z0-9_.-]{{1,{MAX_ID}}}$")}),
-            "On whose account of the ledger it is.",
-        ),
+        "client" => client_described(),
         "heartbeat" => (seconds(&HEARTBEATS, config.heartbeat), "Seconds of silence before a heartbeat."),
         _ => panic!("no transport has a field {field:?}"),
     }
+}
+
+/// What `client` may hold, as a JSON schema, and what it is for.
+pub fn client_described() -> (Value, &'static str) {
+    let pattern = format!("^[A-Za-z0-9_.-]{{1,{MAX_ID}}}$");
+    (json!({"type": "string", "pattern": pattern}), "On whose account of the ledger the request is.")
 }
 
 /// Reads a list of topics and patterns.

@@ -117,7 +117,12 @@ fn requests<'a>(
     let path = &*operation.path.replace("{id}", "x");
     let is_post = operation.verb == "POST";
     let subscribes = ["/v1/poll", "/v1/longpoll", "/v1/chunked", "/v1/sse", "/v1/websocket"].contains(&path);
-    let query = if subscribes || path == "/v1/publish" { "?topic=a" } else { "" };
+    let query = match path {
+        "/v1/ledger" => "?client=c",
+        "/v1/publish" => "?topic=a&client=c",
+        _ if subscribes => "?topic=a&client=c",
+        _ => "",
+    };
     let target = format!("{path}{query}");
     let good = |headers: &[&str]| match (path, is_post) {
         ("/v1/lab/x", _) => {

@@ -61,7 +61,7 @@ use super::{
 };
 use crate::{
     bus::{Bus, reader::Position},
-    ledger::{Bill, Direction, Ledger, Purpose, Sums},
+    ledger::{Bill, Direction, Purpose, Sums},
     metrics::{Metrics, Path},
     publish::Publisher,
     topic::Subscription,
@@ -351,10 +351,6 @@ impl Taken {
         self.sums.book(record.payer(), Direction::In, &Bill::of(purpose, asked as usize));
     }
 
-    fn ledger(&self) -> &Ledger {
-        &self.settings.metrics.ledger
-    }
-
     /// Lists whom the events concern that were published since the last look.
     fn list_concerned(&mut self) {
         if self.records.is_empty() {
@@ -588,7 +584,8 @@ impl Taken {
     fn remove(&mut self, key: u32, end: End) {
         self.book_rest(key);
         let mut record = self.take_out(key);
-        record.permit.figures.meter.settle(self.ledger(), &record.socket);
+        let (ledger, is_orderly) = (&self.settings.metrics.ledger, end == End::Closed);
+        record.permit.figures.meter.settle_to_the_end(ledger, &record.socket, is_orderly);
         record.permit.figures.end = end;
     }
 

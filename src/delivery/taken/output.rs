@@ -49,22 +49,18 @@ impl Taken {
         self.sent += sent as u64;
         let (whole, more) = (sent == piece.bytes.len(), piece.has_more());
         let is_answer = record.state == State::Waiting;
-        if sent > 0 {
+        if whole {
             piece.sent_to(record);
-            let owed = piece.book(record, sent, &mut self.sums);
-            // An answer that was begun is sent to its end: its length is told.
-            let rest = if is_answer { &piece.bytes[sent..] } else { piece.taken(record, sent) };
-            if !rest.is_empty() {
-                let backlog = record.backlog();
-                backlog.output.extend_from_slice(rest);
-                backlog.owed += owed;
+            if !is_answer {
+                piece.advance(record);
             }
-            if is_answer {
-                record.state = State::Asking;
-                let asked = std::mem::take(&mut record.permit.figures.meter.asked);
-                let heads = Bill::of(Purpose::Heads, asked as usize);
-                self.sums.book(record.payer(), Direction::In, &heads);
-            }
+        } else if sent > 0 {
+            piece.sent_in_part(record, sent, is_answer, &mut self.sums);
+        }
+        if is_answer && sent > 0 {
+            record.state = State::Asking;
+            let asked = std::mem::take(&mut record.permit.figures.meter.asked);
+            self.sums.book(record.payer(), Direction::In, &Bill::of(Purpose::Heads, asked as usize));
         }
         record.caught_up = whole && !more;
         if !whole {
@@ -202,7 +198,7 @@ impl Taken {
         }
         // What it subscribed to was silent: it has everything up to the log's head.
         let cursor = piece.cursor();
-        piece.taken(record, 0);
+        piece.advance(record);
         let (kind, heartbeat) = (record.kind, record.heartbeat);
         let mut out = Vec::with_capacity(128);
         if kind.is_framed() {

@@ -12,7 +12,7 @@ test('the reader shows every operation and asks nobody else', async () => {
     await view.page.goto(`${url}/docs#tag/${name.toLowerCase()}`);
     await view.page.reload();
     await view.page.getByRole('heading', { name, exact: true }).waitFor();
-    shown += await view.page.locator('body').innerText();
+    shown += await view.page.locator('body').textContent();
   }
   for (const path of Object.keys(described.paths)) expect(shown, path).toContain(path);
   expect(shown, 'the gateway is where the examples go').toContain(url);

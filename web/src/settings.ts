@@ -139,7 +139,10 @@ export function parse(query: URLSearchParams, around: Surroundings): Settings {
     settings.source = 'generated';
   }
   const source = query.get('source');
-  if (source === 'generated' || source === 'host' || source === 'topics') settings.source = source;
+  if (source === 'generated' || source === 'host' || source === 'topics') {
+    settings.source = source;
+    if (!preset) settings.preset = '';
+  }
   const topics = query.getAll('topic').filter(Boolean);
   if (topics.length) {
     settings.topics = topics;

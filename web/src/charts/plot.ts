@@ -9,8 +9,9 @@ const WEIGHTS = [1.5, 1.5, 1.75, 1.25, 2.4];
 /** px at the right for the names. */
 const NAMES = 132;
 
-/** The decades of what is shown. */
+/** The decades of what is shown, each with its name: left to itself uPlot drops names where it is narrow. */
 const DECADES: Partial<uPlot.Axis> = {
+  filter: (_, splits) => splits,
   splits: (_, __, low, high) =>
     [-1, 0, 1, 2, 3, 4, 5]
       .map((power) => 10 ** power)

@@ -1,4 +1,5 @@
 import type { Flight } from '../lane/marks.ts';
+import { WAITS } from './flight.ts';
 import type { Pen } from './pen.ts';
 import type { Scene } from './scene.ts';
 
@@ -26,7 +27,7 @@ export function dense(
   for (const flight of flights) {
     if (flight.isLost) continue;
     const sent = Math.min(flight.sent ?? scene.now, scene.now);
-    if (sent - flight.event.at > 4) {
+    if (sent - flight.event.at > WAITS) {
       const [from, to] = [column(X(flight.event.at)), column(X(sent))];
       if (to > from) {
         waiting[from] = (waiting[from] ?? 0) + 1;

@@ -25,6 +25,8 @@ export interface Way {
   waits: boolean;
 }
 
+/** A wait that is shorter is the machine's, not the technique's, ms. */
+export const WAITS = 10;
 /** px of the longest column of beads' horizontal fan. */
 const FAN = 8;
 
@@ -82,7 +84,7 @@ export function way(
     gap,
     dropped: flight.dropped === undefined ? undefined : X(flight.sent),
     progress,
-    waits: (flight.dropped ?? flight.sent) - published > 4,
+    waits: (flight.dropped ?? flight.sent) - published > WAITS,
   };
 }
 

@@ -441,7 +441,11 @@ test('no width makes the page scroll sideways', async () => {
       const over = await view.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(over, `${width} ${language}`).toBeLessThanOrEqual(0);
     }
+    // Long enough for the charts to be drawn at this width, with what there is.
+    const { sse } = await view.lanes();
+    await view.delivered(sse.delivered + 25, ['sse']);
   }
+  expect(view.errors).toEqual([]);
 });
 
 test('reduced motion: the diagram moves in steps of a second, and works', async () => {

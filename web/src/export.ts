@@ -83,6 +83,7 @@ export function asJson(lab: Lab): string {
     },
     frames_per_second: lab.meter.fps,
     longest_block_ms: lab.meter.longest(performance.now()),
+    segments_lost_by_the_model: lab.lost,
     ledger_kinds: PARTS,
     events: lab.log.events.map(({ n, id, topic, time }) => ({
       n,

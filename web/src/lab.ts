@@ -141,6 +141,8 @@ export class Lab {
     const query = format(after, this.around).toString();
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
     const differs = (...names: (keyof Settings)[]) => names.some((name) => before[name] !== after[name]);
+    for (const lane of this.lanes) lane.reshape(this.shapeOf(after));
+    if (differs('up')) this.say();
     if (differs('source') || (after.source === 'topics' && differs('topics'))) return this.restart();
     if (differs('rate', 'size', 'burst', 'up', 'poll', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
       this.since = performance.now();
@@ -150,10 +152,8 @@ export class Lab {
       clearTimeout(this.applying);
       this.applying = setTimeout(() => void this.apply(true), 120);
     }
-    if (differs('up')) this.say();
     if (differs('rate', 'burst', 'size')) this.generate();
     for (const lane of this.lanes) {
-      lane.reshape(this.shapeOf(after));
       const isStopped = after.stopped.includes(lane.transport);
       if (isStopped !== before.stopped.includes(lane.transport)) {
         if (isStopped) lane.stop();
@@ -320,7 +320,10 @@ export class Lab {
       const last = this.hidden.at(-1);
       if (document.hidden) this.hidden.push({ from: now, to: Number.POSITIVE_INFINITY });
       else if (last) last.to = now;
+      // Lines that nobody asked for while the page slept are gone.
+      if (!document.hidden && this.start) void this.apply(false);
     });
+    document.addEventListener('resume', () => void this.apply(false));
   }
 
   /** The browser says over which HTTP a request went, once it is over. */

@@ -23,7 +23,9 @@ const around: Surroundings = {
   language: navigator.language,
   isDark: matchMedia('(prefers-color-scheme: dark)').matches,
   isNarrow: innerWidth <= 900,
-  hasLab: document.documentElement.dataset.lab === 'on',
+  // Its lines are ports of the gateway's own host, on loopback.
+  hasLab:
+    document.documentElement.dataset.lab === 'on' && ['localhost', '127.0.0.1'].includes(location.hostname),
 };
 const lab = new Lab(base, parse(new URLSearchParams(location.search), around), around);
 

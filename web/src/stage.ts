@@ -2,7 +2,7 @@ import { drawFoot, drawHead } from './draw/frame.ts';
 import { drawLane, type Memory } from './draw/lane.ts';
 import { Pen, palette } from './draw/pen.ts';
 import { pickAt } from './draw/pick.ts';
-import { everyFor, hue, isTracer, PAD, type Scene } from './draw/scene.ts';
+import { everyFor, hue, PAD, type Scene } from './draw/scene.ts';
 import type { Lab } from './lab.ts';
 import type { Lane } from './lane/lane.ts';
 import type { Published } from './published.ts';
@@ -167,9 +167,8 @@ export class Stage {
       if (!square || !text) continue;
       square.textContent = event ? String(event.n) : '';
       square.style.fontSize = event && event.n > 9999 ? '10px' : event && event.n > 999 ? '12px' : '';
-      square.style.background =
-        event && isTracer(event, every) ? (this.colors.events[hue(event, every)] ?? '') : '';
-      if (event && !isTracer(event, every)) square.style.background = this.colors.mid;
+      // Among many, its neighbours have a tracer's colour: which stretch of the stream it is from.
+      square.style.background = event ? (this.colors.events[hue(event, every)] ?? '') : '';
       text.textContent = !chip.lane || !newest ? '' : behind > 0 ? words.behind(behind) : words.latest;
       chip.element.classList.toggle('behind', behind > 0);
     }

@@ -245,6 +245,16 @@ test('without lab mode: own topics over the gateway’s own origin, and what is 
   expect(view.errors).toEqual([]);
   // What the empty page says one should do works.
   await promisify(execFile)('sh', ['-c', command]);
+  // The client library, ready to import.
+  const given = await view.page.evaluate(async (topic) => {
+    const { connect } = await import(String(new URL('client.js', location.href)));
+    const connection = connect(location.href, { topics: [topic], last: 1, transports: ['sse'] });
+    for await (const event of connection) {
+      connection.close();
+      return event.data;
+    }
+  }, 'orders/1');
+  expect(given).toBe(3);
   // The page's own stream.
   await view.page.getByRole('button', { name: 'Generated stream' }).click();
   await view.delivered(3);

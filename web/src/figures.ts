@@ -7,7 +7,7 @@ export interface Figures {
   /** Staleness when shown, ms. */
   p50: number;
   p99: number;
-  most: number;
+  least: number;
   /** Events shown in the span. */
   events: number;
   requestsPerMinute: number;
@@ -45,7 +45,7 @@ export function measure(record: LaneRecord, ledger: Ledger, from: number, now: n
   return {
     p50: quantile(sorted, 0.5),
     p99: quantile(sorted, 0.99),
-    most: sorted.at(-1) ?? Number.NaN,
+    least: sorted[0] ?? Number.NaN,
     events: sorted.length,
     requestsPerMinute: requests / (Math.max(1000, now - from) / 60_000),
     bytesPerEvent: booked && events > 0 ? total(parts) : Number.NaN,

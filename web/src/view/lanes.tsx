@@ -132,6 +132,7 @@ function LaneView({ lane }: { lane: Lane }) {
       data-duplicated={record.duplicated}
       data-gaps={record.gaps}
       data-last={record.shown?.id}
+      data-least={figures?.least}
       data-p50={figures?.p50}
       data-p99={figures?.p99}
       data-bytes={lab.ledger.latest(transport) && JSON.stringify(lab.ledger.latest(transport)?.bytes)}

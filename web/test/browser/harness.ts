@@ -137,6 +137,7 @@ export interface LaneData {
   gaps: number;
   last: string | undefined;
   /** ms */
+  least: number;
   p50: number;
   p99: number;
   bytes: Record<string, number> | undefined;
@@ -199,6 +200,7 @@ export async function open(url: string, options: BrowserContextOptions = {}): Pr
           duplicated: Number(data.duplicated),
           gaps: Number(data.gaps),
           last: data.last,
+          least: Number(data.least),
           p50: Number(data.p50),
           p99: Number(data.p99),
           bytes: data.bytes && JSON.parse(data.bytes),

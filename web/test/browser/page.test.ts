@@ -34,16 +34,15 @@ test('the lab: every lane receives in this browser, and the figures agree with w
   await view.connected();
   await view.delivered(75);
   const lanes = await view.lanes();
-  // Half a round trip and what a busy machine adds.
-  for (const name of STREAMS) {
-    expect(lanes[name].p50, name).toBeGreaterThanOrEqual(59);
-    expect(lanes[name].p50, name).toBeLessThan(60 + 45);
-  }
+  // Half a round trip: none is quicker, and among so many one is hardly slower, however busy the machine.
+  for (const name of TRANSPORTS) expect(lanes[name].least, name).toBeGreaterThanOrEqual(59);
+  for (const name of STREAMS) expect(lanes[name].least, name).toBeLessThan(60 + 25);
+  // What the machine adds to the middle one.
+  const noise = lanes.websocket.p50 - 60;
   // Half the interval and half a round trip, on average.
   expect(lanes.poll.p50).toBeGreaterThan(350);
-  expect(lanes.poll.p50).toBeLessThan(850);
+  expect(lanes.poll.p50).toBeLessThan(850 + 3 * noise);
   expect(lanes.poll.p99).toBeGreaterThan(lanes.poll.p50);
-  expect(lanes.longpoll.p50).toBeGreaterThanOrEqual(59);
   expect(lanes.longpoll.p50).toBeLessThan(lanes.poll.p50);
   // The gateway and the browser share a clock here.
   const doubt = Number(await view.page.getAttribute('.clock', 'data-uncertainty'));
@@ -246,14 +245,15 @@ test('without lab mode: own topics over the gateway’s own origin, and what is 
   // What the empty page says one should do works.
   await promisify(execFile)('sh', ['-c', command]);
   // The client library, ready to import.
-  const given = await view.page.evaluate(async (topic) => {
-    const { connect } = await import(String(new URL('client.js', location.href)));
-    const connection = connect(location.href, { topics: [topic], last: 1, transports: ['sse'] });
+  // (As text: the test runner would have its own way with an import.)
+  const given = await view.page.evaluate(`(async () => {
+    const { connect } = await import('./client.js');
+    const connection = connect(location.href, { topics: ['orders/1'], last: 1, transports: ['sse'] });
     for await (const event of connection) {
       connection.close();
       return event.data;
     }
-  }, 'orders/1');
+  })()`);
   expect(given).toBe(3);
   // The page's own stream.
   await view.page.getByRole('button', { name: 'Generated stream' }).click();

@@ -12,7 +12,7 @@ function figures(of: Partial<Record<TransportName, Partial<Figures>>> = {}): Map
   const usual: Figures = {
     p50: 60,
     p99: 66,
-    most: 70,
+    least: 58,
     events: 30,
     requestsPerMinute: 2,
     bytesPerEvent: 500,

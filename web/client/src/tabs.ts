@@ -158,7 +158,8 @@ export class SharedClient extends Client {
   }
 
   #ask(): void {
-    if (!this.#leads && !this.#ends.signal.aborted) this.#channel.postMessage({ ask: true } satisfies Message);
+    if (!this.#leads && !this.#ends.signal.aborted)
+      this.#channel.postMessage({ ask: true } satisfies Message);
   }
 
   #tell(told: Told): void {
@@ -213,7 +214,8 @@ export class SharedClient extends Client {
   async #sync(where: string, told: Told[]): Promise<void> {
     this.#pending = told;
     const begun = this.last ?? this.options.after;
-    const isDone = begun === where || (!begun && !this.options.last) || (await this.#fetch(begun ? { until: where } : {}));
+    const isDone =
+      begun === where || (!begun && !this.options.last) || (await this.#fetch(begun ? { until: where } : {}));
     if (this.#leads || this.#ends.signal.aborted) return;
     if (!isDone) {
       await sleep(1000, this.#ends.signal);

@@ -18,9 +18,17 @@ export interface Tab {
 
 export async function tab(url: string): Promise<Tab> {
   const profile = await mkdtemp(path.join(tmpdir(), 'fanlight-tab-'));
-  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'];
+  const flags = [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+  ];
   const words = [...flags, '--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
-  const child = spawn(process.env.CHROMIUM ?? '/usr/bin/chromium', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.env.CHROMIUM ?? '/usr/bin/chromium', words, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   const exited = once(child, 'exit');
   const socket = new WebSocket(await endpoint(child.stderr));
   await new Promise((open) => {
@@ -36,12 +44,17 @@ export async function tab(url: string): Promise<Tab> {
   };
   const call = <T>(method: string, params: object = {}, sessionId?: string) =>
     new Promise<T>((done, failed) => {
-      pending.set(++calls, ({ result, error }) => (error ? failed(new Error(`${method}: ${error.message}`)) : done(result as T)));
+      pending.set(++calls, ({ result, error }) =>
+        error ? failed(new Error(`${method}: ${error.message}`)) : done(result as T),
+      );
       socket.send(JSON.stringify({ id: calls, method, params, sessionId }));
     });
   const open = async (address: string) => {
     const { targetId } = await call<{ targetId: string }>('Target.createTarget', { url: address });
-    return { targetId, ...(await call<{ sessionId: string }>('Target.attachToTarget', { targetId, flatten: true })) };
+    return {
+      targetId,
+      ...(await call<{ sessionId: string }>('Target.attachToTarget', { targetId, flatten: true })),
+    };
   };
   const own = await open(url);
   const other = await open('about:blank');

@@ -66,16 +66,20 @@ describe('tabs that share', () => {
     const topics = 'shared/ten';
     const pages: Page[] = [];
     for (let n = 0; n < 10; n++) pages.push(await open({ topics, transports: ['sse'] }));
-    for (const page of pages) await expect.poll(async () => (await look(page)).state, { timeout: 10_000 }).toBe('open');
+    for (const page of pages)
+      await expect.poll(async () => (await look(page)).state, { timeout: 10_000 }).toBe('open');
     // What a follower asks its leader takes no time that could be waited for but this: it knows its place.
-    for (const page of pages) await expect.poll(async () => (await look(page)).cursor, { timeout: 10_000 }).toBeTruthy();
+    for (const page of pages)
+      await expect.poll(async () => (await look(page)).cursor, { timeout: 10_000 }).toBeTruthy();
     const ids = await server.publish(topics, 1, 2, 3);
     for (const page of pages) {
       await comes(page, ids[2]);
       expect(await look(page)).toMatchObject({ ids, gaps: [], transport: 'sse' });
     }
     expect(network.asked.filter((asked) => asked === 'sse')).toHaveLength(1);
-    const published = await pages[7]?.evaluate(() => (globalThis as unknown as Tab).connection.publish('shared/ten', 4));
+    const published = await pages[7]?.evaluate(() =>
+      (globalThis as unknown as Tab).connection.publish('shared/ten', 4),
+    );
     for (const page of pages) await comes(page, published);
   });
 
@@ -122,6 +126,34 @@ describe('tabs that share', () => {
       expect(ids).toEqual(publisher.ids);
       expect(gaps).toEqual([]);
     }
+  });
+
+  test('one that is robbed of its lead follows, and nothing is missed or comes twice', async () => {
+    const topics = 'shared/robbed';
+    const after = await server.cursor();
+    const publisher = new Publisher(server, topics, new Chance(topics));
+    onTestFinished(() => publisher.stop());
+    const pages = [
+      await open({ topics, after, transports: ['sse'] }),
+      await open({ topics, after, transports: ['sse'] }),
+    ];
+    const robber = await context.newPage();
+    await robber.goto(`${network.url}/healthz`);
+    for (let times = 0; times < 3; times++) {
+      await pause(300);
+      await robber.evaluate(
+        (name) =>
+          navigator.locks.request(name, { steal: true }, () => new Promise((end) => setTimeout(end, 100))),
+        `fanlight:${network.url}/:${topics}`,
+      );
+    }
+    await pause(300);
+    await publisher.stop();
+    for (const page of pages) {
+      await comes(page, publisher.ids.at(-1));
+      expect((await look(page)).ids).toEqual(publisher.ids);
+    }
+    expect(network.asked.filter((asked) => asked === 'sse').length).toBeGreaterThan(2);
   });
 
   test('one with other topics has its own', async () => {

@@ -179,13 +179,18 @@ export class Client extends Feed implements Connection {
   }
 
   protected override async run(): Promise<void> {
+    await this.restore();
+    await super.run();
+  }
+
+  /** Where the last page load ended. */
+  protected async restore(): Promise<void> {
     try {
       this.#stored = (await this.#storage?.getItem(this.#key)) || undefined;
       this.last = this.#stored;
     } catch (error) {
       this.failed(error as Error);
     }
-    await super.run();
   }
 
   /** Whether events have to wait for a loop, or a listener, that is still to come. */

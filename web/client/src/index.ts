@@ -1,4 +1,5 @@
 import { Client } from './connection.ts';
+import { canShare, SharedClient } from './tabs.ts';
 import type { Transport } from './transport.ts';
 import { chunked } from './transports/chunked.ts';
 import { longpoll } from './transports/longpoll.ts';
@@ -22,9 +23,24 @@ export const transports: Readonly<Record<TransportName, Transport>> = {
 
 /** Events of some topics, over whatever works best. It begins once the caller has had time to listen. */
 export function connect<Data = unknown>(url: string | URL, options: Options = {}): Connection<Data> {
+  const named = chosen(options);
+  return new Client(url, options, named) as Connection as Connection<Data>;
+}
+
+/**
+ * The same, made once for all tabs that ask for the same topics at the same address; its topics are fixed. Where tabs
+ * cannot find each other (outside of browsers, or without HTTPS), it is a connection of its own.
+ */
+export function share<Data = unknown>(url: string | URL, options: Options = {}): Connection<Data> {
+  const Shared = canShare() ? SharedClient : Client;
+  return new Shared(url, options, chosen(options)) as Connection as Connection<Data>;
+}
+
+function chosen(options: Options): Transport[] {
   const wanted = options.transports ?? (Object.keys(transports) as TransportName[]);
   const named = wanted.map((one) => (typeof one === 'string' ? transports[one] : one));
-  if (named.includes(undefined as never))
+  if (named.includes(undefined as never)) {
     throw new TypeError(`transports are ${Object.keys(transports)}, not ${wanted}`);
-  return new Client(url, options, named) as Connection as Connection<Data>;
+  }
+  return named;
 }

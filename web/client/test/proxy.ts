@@ -33,11 +33,14 @@ export interface Relay {
   fate: (transport: string, request: http.IncomingMessage) => Fate;
   /** Resets everything that is open. */
   cut(): void;
+  /** What is open stays so, and carries nothing any more. */
+  hush(): void;
   close(): void;
 }
 
 export async function proxy(port: number): Promise<Relay> {
   const sockets = new Set<net.Socket>();
+  const hushes = new Set<() => void>();
   const agent = new http.Agent({ keepAlive: true });
   const server = http.createServer((request, response) => {
     const fate = decided(request);
@@ -47,7 +50,7 @@ export async function proxy(port: number): Promise<Relay> {
     const headers = stripped(request.headers, fate);
     const { method, url: path } = request;
     const upstream = http.request({ host: '127.0.0.1', port, method, path, headers, agent }, (answer) => {
-      pass(answer, response, fate);
+      pass(answer, response, fate, hushes);
     });
     upstream.on('error', () => request.socket.destroy());
     response.on('close', () => upstream.destroy());
@@ -67,7 +70,7 @@ export async function proxy(port: number): Promise<Relay> {
     far.write(`GET ${request.url} HTTP/1.1\r\n${head.join('')}\r\n`);
     far.write(early);
     near.pipe(far);
-    forward(far, near, fate);
+    forward(far, near, fate, hushes);
     near.on('close', () => far.destroy());
     far.on('close', () => near.destroy());
   });
@@ -80,6 +83,9 @@ export async function proxy(port: number): Promise<Relay> {
     fate: () => 'pass',
     cut() {
       for (const socket of sockets) socket.resetAndDestroy();
+    },
+    hush() {
+      for (const hushed of hushes) hushed();
     },
     close() {
       server.close();
@@ -102,7 +108,12 @@ export async function proxy(port: number): Promise<Relay> {
   }
 }
 
-function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate: Fate): void {
+function pass(
+  answer: http.IncomingMessage,
+  response: http.ServerResponse,
+  fate: Fate,
+  hushes: Set<() => void>,
+): void {
   // The answer lets go of it at its end.
   const { socket } = response;
   const holdsHead = has(fate, 'bufferAll');
@@ -122,11 +133,11 @@ function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate:
     held = [];
   };
   if (has(fate, 'ms')) setTimeout(() => socket?.resetAndDestroy(), fate.ms);
-  if (has(fate, 'freeze')) {
-    setTimeout(() => {
-      isFrozen = true;
-    }, fate.freeze);
-  }
+  const freeze = () => {
+    isFrozen = true;
+  };
+  hushes.add(freeze);
+  if (has(fate, 'freeze')) setTimeout(freeze, fate.freeze);
   answer.on('data', (piece: Buffer) => {
     if (isFrozen) return;
     held.push(piece.subarray(0, left));
@@ -145,18 +156,18 @@ function pass(answer: http.IncomingMessage, response: http.ServerResponse, fate:
   answer.on('error', () => socket?.destroy());
 }
 
-function forward(far: net.Socket, near: net.Socket, fate: Fate): void {
+function forward(far: net.Socket, near: net.Socket, fate: Fate, hushes: Set<() => void>): void {
   let left = has(fate, 'bytes') ? fate.bytes : Infinity;
   let isFrozen = false;
   let isHead = true;
   let held: Buffer[] = [];
   const least = has(fate, 'buffer') ? fate.buffer : has(fate, 'bufferAll') ? fate.bufferAll : 0;
   if (has(fate, 'ms')) setTimeout(() => near.resetAndDestroy(), fate.ms);
-  if (has(fate, 'freeze')) {
-    setTimeout(() => {
-      isFrozen = true;
-    }, fate.freeze);
-  }
+  const freeze = () => {
+    isFrozen = true;
+  };
+  hushes.add(freeze);
+  if (has(fate, 'freeze')) setTimeout(freeze, fate.freeze);
   far.on('data', (data: Buffer) => {
     let piece = data;
     if (isFrozen) return;

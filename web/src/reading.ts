@@ -111,9 +111,9 @@ function english(seen: Seen): Sentence {
     }
     case 'starved':
       return [
-        'Six connections to this origin are taken, so the browser ',
-        [`holds ${seen.starved.join(', ')} back`],
-        ' without an error. WebSockets do not count among the six, and over HTTP/2 all share one.',
+        'Six connections to this origin are taken: the browser ',
+        [`holds ${seen.starved.join(' and ')} back`],
+        ', without an error. A WebSocket is none of the six; over HTTP/2 all share one.',
       ];
     case 'nothing':
       return ['Waiting for the first event.'];

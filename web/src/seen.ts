@@ -1,7 +1,6 @@
 import type { Lab } from './lab.ts';
 import type { LaneRecord } from './lane/record.ts';
 import type { Seen } from './reading.ts';
-import type { TransportName } from './transports.ts';
 
 /** What the reading is made from, as it is now. */
 export function look(lab: Lab): Seen {
@@ -21,8 +20,6 @@ export function look(lab: Lab): Seen {
     (span) => span.to < Number.POSITIVE_INFINITY && span.to - span.from > 2000,
   );
   const poll = lab.lanes.find((lane) => lane.transport === 'poll');
-  // Far beyond what the set round trip could explain, and with no network cut.
-  const patience = 2000 + 4 * settings.rtt;
   return {
     settings,
     figures: lab.figures,
@@ -39,19 +36,15 @@ export function look(lab: Lab): Seen {
       expected: Math.floor((hidden.to - hidden.from) / settings.poll),
     },
     starved:
-      settings.shared && lab.isOpen.value && lab.cut.value === undefined
-        ? running
-            .filter(({ transport, record }) => isStarved(transport, record, now, patience))
-            .map((lane) => lane.transport)
+      lab.isOpen.value && lab.cut.value === undefined
+        ? running.filter(({ record }) => isStarved(record, now)).map((lane) => lane.transport)
         : [],
   };
 }
 
 /** Whether the browser holds its requests back, or did a moment ago. */
-function isStarved(transport: TransportName, record: LaneRecord, now: number, patience: number): boolean {
-  if (transport === 'websocket') return false;
-  if (record.exchanges.some((x) => x.queued !== undefined && x.asked > now - 10_000)) return true;
-  const exchange = record.exchange;
-  if (!exchange || exchange.opened !== undefined) return false;
-  return now - exchange.asked > (transport === 'longpoll' ? 27_000 : 0) + patience;
+function isStarved(record: LaneRecord, now: number): boolean {
+  return (
+    record.isHeldBack(now) || record.exchanges.some((x) => x.queued !== undefined && x.asked > now - 10_000)
+  );
 }

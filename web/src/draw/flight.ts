@@ -46,7 +46,7 @@ export function way(
   const base = { x0: X(published), bar, server, client };
   if (flight.at === undefined || flight.sent === undefined || flight.sent > now) {
     // Not come yet. Where the server may speak it is on its way, else it waits.
-    const exchange = record.exchange;
+    const exchange = record.isHeldBack(now) ? undefined : record.exchange;
     const speaks = exchange && exchange.answered === undefined && exchange.opened !== undefined;
     const held =
       record.transport === 'longpoll' &&

@@ -69,6 +69,7 @@ function spans(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Lines): 
   const begin = scene.now - scene.span - 1000;
   for (const x of record.exchanges) {
     if (x.isFailed || x.reached > scene.now) continue;
+    if (x === record.exchange && record.isHeldBack(scene.now)) continue;
     const end = isStream(record.transport) ? x.done : x.opened;
     const [until, gone] = [
       Math.min(x.answered ?? Infinity, scene.now + 1000),
@@ -91,6 +92,7 @@ function edges(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, y: Lines): 
   if (record.transport === 'poll') return;
   for (const x of record.exchanges) {
     if (x.isFailed || x.reached > scene.now) continue;
+    if (x === record.exchange && record.isHeldBack(scene.now)) continue;
     const [a, b] = [X(x.reached), X(Math.min(x.answered ?? scene.now, scene.now))];
     if (b > a + 1) pen.line(Math.max(-4, a), y.server, b, y.server, pen.p.mid, 1.75);
     if (record.transport !== 'websocket') continue;
@@ -128,13 +130,8 @@ function drawExchange(pen: Pen, x: Exchange, record: LaneRecord, scene: Scene, X
   if (x.asked > scene.now || (x.done ?? scene.now) < scene.now - scene.span - 1000) return;
   const delay = x.reached - x.asked;
   if (x.queued !== undefined) heldBack(pen, X(x.queued), X(x.asked), y.client);
-  if (
-    x.opened === undefined &&
-    record.transport === 'poll' &&
-    scene.now - x.asked > 4 * delay + 500 &&
-    x === record.exchange
-  )
-    heldBack(pen, X(x.asked), X(scene.now), y.client);
+  if (x === record.exchange && record.isHeldBack(scene.now))
+    return heldBack(pen, X(x.asked), X(scene.now), y.client);
   if (x.handshake !== undefined) {
     const third = (x.asked - x.handshake) / 2;
     pen.line(X(x.handshake), y.client, X(x.handshake + third), y.server, p.mid, 1, [1.5, 2.5]);
@@ -259,6 +256,7 @@ function batches(
   const { g, p, height } = pen;
   const seen = new Set<unknown>();
   let last = Number.NEGATIVE_INFINITY;
+  let lastReplay = Number.NEGATIVE_INFINITY;
   for (const flight of shown) {
     const batch = flight.batch;
     if (!batch || seen.has(batch) || batch.at > scene.now) continue;
@@ -271,10 +269,13 @@ function batches(
       g.strokeStyle = p.ink;
       g.lineWidth = 1.25;
       g.stroke();
-      pen.text(scene.words.replayed(batch.replayed), x - 11, y.client + 11, p.ink, {
-        align: 'right',
-        weight: 600,
-      });
+      // Those that follow at once have no room for words: their capsule says it.
+      if (x - lastReplay > 90)
+        pen.text(scene.words.replayed(batch.replayed), x - 11, y.client + 11, p.ink, {
+          align: 'right',
+          weight: 600,
+        });
+      lastReplay = x;
     } else if (batch.count >= 6 && (!isStream(record.transport) || batch.count >= 10)) {
       if (x - last < 34) continue;
       last = x;

@@ -81,6 +81,21 @@ export class LaneRecord {
     return this.open;
   }
 
+  /**
+   * Whether the browser holds the present request back, since its connections to the origin are taken: a poll is not
+   * answered, or a long poll is not although something was published.
+   */
+  isHeldBack(now: number): boolean {
+    const exchange = this.open;
+    if (!this.shape.shared || !exchange || exchange.opened !== undefined || this.transport === 'websocket')
+      return false;
+    const patience = 4 * this.delay.value + 500;
+    if (now - exchange.asked < patience) return false;
+    if (this.transport !== 'longpoll') return true;
+    const first = this.pending.values().next().value;
+    return first !== undefined && now - Math.max(first.event.at, exchange.asked) > patience;
+  }
+
   reshape(shape: Shape): void {
     if (shape.rtt !== this.shape.rtt) this.delay.reset(...bounds(shape));
     this.shape = shape;
@@ -239,6 +254,7 @@ export class LaneRecord {
       }
       return;
     }
+    if (this.transport === 'longpoll' && exchange) this.unqueue(exchange, published, at);
     const ready = Math.max(published, exchange?.reached ?? published);
     const excess = at - ready - delay;
     if (!flight.isReplayed && ready === published && this.transport !== 'longpoll')
@@ -265,6 +281,17 @@ export class LaneRecord {
     const behind =
       this.transport === 'longpoll' ? (exchange?.answered ?? at - delay) : (this.last?.at ?? 0) - delay;
     flight.sent = Math.max(ready, Math.min(at - delay, behind));
+  }
+
+  /** A long poll that was not answered although something was there had not left the browser. */
+  private unqueue(exchange: Exchange, published: number, at: number): void {
+    const delay = this.delay.value;
+    if (!this.shape.shared || exchange.queued !== undefined || exchange.opened === undefined) return;
+    if (at - Math.max(published, exchange.reached) - delay < HELD_BACK) return;
+    exchange.queued = exchange.asked;
+    exchange.asked = exchange.opened - 2 * delay;
+    exchange.reached = exchange.opened - delay;
+    exchange.answered = exchange.reached;
   }
 
   /** A lost segment costs a round trip and 200 ms at the least: in the gateway's model, and in most kernels. */

@@ -196,6 +196,26 @@ test('a request that the browser holds back is told from one that is under way',
   expect(record.exchanges[0]).toMatchObject({ queued: 0, asked: 800 });
 });
 
+test('a long poll that never left the browser', () => {
+  const { record, trace, flight } = lane('longpoll', { shared: true });
+  trace(0, { kind: 'request' });
+  expect(record.isHeldBack(20_000), 'nothing was published that it could have brought').toBe(false);
+  const event = publish(1, 1000);
+  expect(record.isHeldBack(1100)).toBe(false);
+  expect(record.isHeldBack(3000)).toBe(true);
+  trace(5000, { kind: 'answer', status: 200 });
+  trace(5001, shown(event));
+  expect(record.isHeldBack(5002)).toBe(false);
+  expect(record.exchanges[0]).toMatchObject({ queued: 0, asked: 4900, reached: 4950 });
+  expect(flight(event).sent).toBe(4950);
+});
+
+test('a lane with an origin of its own is never held back', () => {
+  const { record, trace } = lane('poll');
+  trace(0, { kind: 'request' });
+  expect(record.isHeldBack(20_000)).toBe(false);
+});
+
 test('an attempt without an answer has failed', () => {
   const { record, trace } = lane('sse');
   trace(0, { kind: 'request' });

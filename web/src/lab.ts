@@ -3,19 +3,14 @@ import { Clock } from './clock.ts';
 import { Control } from './control.ts';
 import { type Figures, measure, spanFor } from './figures.ts';
 import { Lane } from './lane/lane.ts';
-import type { Shape } from './lane/record.ts';
+import type { Shape } from './lane/shape.ts';
 import { Ledger } from './ledger.ts';
 import { conditions, Lines } from './lines.ts';
 import { Meter } from './meter.ts';
 import { Log, type Published } from './published.ts';
 import { format, type Settings, type Surroundings } from './settings.ts';
 import { TRANSPORTS, type TransportName } from './transports.ts';
-
-/** A span on the page's clock, ms; `to` is Infinity while it lasts. */
-export interface Span {
-  from: number;
-  to: number;
-}
+import { type Span, watchProtocols, watchVisibility } from './watch.ts';
 
 /** How long a cut lasts if nobody ends it, ms. */
 const CUT = 3000;
@@ -96,8 +91,15 @@ export class Lab {
         },
       },
     );
-    this.watchVisibility();
-    this.watchProtocols();
+    watchVisibility(this.hidden, () => {
+      // Lines that nobody asked for while the page slept are gone.
+      if (this.start) void this.apply(false);
+    });
+    watchProtocols((origin, version) => {
+      // One origin, one protocol: what a poll says holds for the streams beside it.
+      for (const lane of this.lanes)
+        if (lane.transport !== 'websocket' && this.urlOf(lane).origin === origin) lane.protocol = version;
+    });
   }
 
   /** The name under which the gateway books a lane. */
@@ -312,33 +314,5 @@ export class Lab {
     this.log.forget(now);
     for (const lane of this.lanes) lane.record.forget(now);
     this.marks = this.marks.filter((mark) => mark.at > now - 60_000);
-  }
-
-  private watchVisibility(): void {
-    document.addEventListener('visibilitychange', () => {
-      const now = performance.now();
-      const last = this.hidden.at(-1);
-      if (document.hidden) this.hidden.push({ from: now, to: Number.POSITIVE_INFINITY });
-      else if (last) last.to = now;
-      // Lines that nobody asked for while the page slept are gone.
-      if (!document.hidden && this.start) void this.apply(false);
-    });
-    document.addEventListener('resume', () => void this.apply(false));
-  }
-
-  /** The browser says over which HTTP a request went, once it is over. */
-  private watchProtocols(): void {
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as PerformanceResourceTiming[]) {
-        if (!entry.nextHopProtocol) continue;
-        const { origin, pathname } = new URL(entry.name);
-        if (!pathname.includes('/v1/')) continue;
-        // One origin, one protocol: what a poll says holds for the streams beside it.
-        for (const lane of this.lanes)
-          if (lane.transport !== 'websocket' && this.urlOf(lane).origin === origin)
-            lane.protocol = entry.nextHopProtocol;
-      }
-      performance.clearResourceTimings();
-    }).observe({ type: 'resource' });
   }
 }

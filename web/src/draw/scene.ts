@@ -1,5 +1,5 @@
-import type { Span } from '../lab.ts';
 import type { Log, Published } from '../published.ts';
+import type { Span } from '../watch.ts';
 import type { Words } from '../words/index.ts';
 
 /** Room at the right for a dot at 'now'. */
@@ -29,14 +29,20 @@ export interface Scene {
   marks: readonly { at: number; text: string }[];
 }
 
-/** Where a moment lies. */
-export function across(width: number, scene: Scene): (at: number) => number {
+/** Where a moment lies, px. */
+export type Scale = (at: number) => number;
+/** Where a lane's two lines lie, px. */
+export interface Lines {
+  server: number;
+  client: number;
+}
+
+export function across(width: number, scene: Scene): Scale {
   const perMs = (width - PAD) / scene.span;
   return (at) => width - PAD - (scene.now - at) * perMs;
 }
 
-/** The two lines of a lane. */
-export function lines(height: number): { server: number; client: number } {
+export function lines(height: number): Lines {
   return { server: Math.round(height * 0.27) + 0.5, client: Math.round(height * 0.77) + 0.5 };
 }
 

@@ -1,7 +1,8 @@
 import { type Connection, connect, type Options, type Trace } from '../../client/src/index.ts';
 import type { Log } from '../published.ts';
 import type { TransportName } from '../transports.ts';
-import { LaneRecord, type Shape } from './record.ts';
+import { LaneRecord } from './record.ts';
+import type { Shape } from './shape.ts';
 
 export type LaneState = 'stopped' | 'connecting' | 'open' | 'reconnecting' | 'refused';
 

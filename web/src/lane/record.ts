@@ -3,19 +3,7 @@ import { between, type Log, type Published, place } from '../published.ts';
 import { isStream, type TransportName } from '../transports.ts';
 import { Delay } from './delay.ts';
 import type { Arrival, Exchange, Flight, Mark } from './marks.ts';
-
-/** What is set, as far as it tells what a delay was. */
-export interface Shape {
-  /** ms */
-  rtt: number;
-  /** 0 to 1 */
-  loss: number;
-  buffering: boolean;
-  /** Whether other lanes go over the same origin, and so over the same six connections. */
-  shared: boolean;
-  /** Whether all of that is the gateway's doing, and so known; else `rtt` is nothing. */
-  isShaped: boolean;
-}
+import { bounds, type Shape } from './shape.ts';
 
 /** A request that takes so much longer than its way was held back by the browser, ms. */
 const HELD_BACK = 80;
@@ -23,16 +11,9 @@ const HELD_BACK = 80;
 const TOGETHER = 4;
 /** Ends of our own making: nothing broke. */
 const OURS = new Set(['closed', 'changed', 'renewed', 'climbed']);
-/** What a browser and a gateway on one host add to a shaped way, ms. */
-const OWN = 20;
 /** How long is kept what may still be drawn, and what is counted, ms. */
 const DRAWN = 32_000;
 const COUNTED = 150_000;
-
-/** The one-way delay to begin with, and the most that the line itself accounts for, ms. */
-function bounds({ rtt, isShaped }: Shape): [assumed: number, most: number] {
-  return [Math.max(0.5, rtt / 2), isShaped ? rtt / 2 + OWN : Number.POSITIVE_INFINITY];
-}
 
 /**
  * What one lane has seen, from the client's trace: enough to draw it to scale and to count it. The page sees only its

@@ -60,7 +60,7 @@ const SITUATIONS: Record<string, [Partial<Seen>, string, RegExp]> = {
     '',
     /hidden for 60\.0\u202fs: polls went out 3 times where 30 were due/,
   ],
-  starved: [{ starved: ['poll'] }, 'shared=1', /holds poll back without an error/],
+  starved: [{ starved: ['poll'] }, 'shared=1', /holds poll back, without an error/],
   nothing: [
     { figures: figures(Object.fromEntries(TRANSPORTS.map((n) => [n, { events: 0, p50: Number.NaN }]))) },
     '',

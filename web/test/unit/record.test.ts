@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Trace } from '../../client/src/index.ts';
-import { LaneRecord, type Shape } from '../../src/lane/record.ts';
+import { LaneRecord } from '../../src/lane/record.ts';
+import type { Shape } from '../../src/lane/shape.ts';
 import { Log, type Published } from '../../src/published.ts';
 import type { TransportName } from '../../src/transports.ts';
 

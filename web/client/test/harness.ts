@@ -23,8 +23,8 @@ export const WebSocket = UndiciWebSocket as unknown as typeof globalThis.WebSock
 export const QUICK: Partial<Timing> = {
   backoff: 20,
   backoffMax: 200,
-  answer: 2_000,
-  hello: 500,
+  answer: 5_000,
+  hello: 2_000,
   grace: 1_000,
   steady: 1_000,
 };

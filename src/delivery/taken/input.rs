@@ -74,8 +74,17 @@ impl Taken {
         match self.records.get_mut(key as usize) {
             // What it published is answered to the end.
             Some(record) if record.blocked && kind == Kind::Publish => record.state = State::Ending,
+            Some(_) if kind == Kind::Publish => self.give_up(key),
             Some(_) => self.remove(key, End::Closed),
             None => {}
+        }
+    }
+
+    /// Nothing more comes from a publisher. What it has begun to send is hyper's to answer.
+    pub(super) fn give_up(&mut self, key: u32) {
+        match self.records[key as usize].backlog.take() {
+            Some(backlog) if !backlog.input.is_empty() => self.give_back(key, backlog.input.to_vec()),
+            _ => self.finish(key),
         }
     }
 
@@ -146,7 +155,7 @@ impl Taken {
             match self.receive(key) {
                 Heard::Bytes(count) => input.extend_from_slice(&self.scratch[..count]),
                 Heard::Nothing => {}
-                Heard::Gone if input.is_empty() => return self.remove(key, End::Closed),
+                // Where the peer is gone the kernel says so besides.
                 Heard::Gone => self.records[key as usize].unread = false,
             }
             is_other |= self.publish(key, &mut input, &mut answers);

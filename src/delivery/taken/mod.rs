@@ -337,7 +337,7 @@ impl Taken {
             let record = &self.records[key as usize];
             match record.state {
                 // Nobody waits for an answer, unless one is still on its way.
-                State::Asking if !record.blocked => self.remove(key, End::Closed),
+                State::Asking if !record.blocked => self.give_up(key),
                 _ => self.list(key),
             }
         }

@@ -278,17 +278,21 @@ impl Answers {
         let by_page = request.headers().contains_key(header::ORIGIN);
         let path = if by_page { "" } else { request.uri().path() };
         let answered = match (path, request.method()) {
-            ("/v1/poll", &Method::GET) if app.role != Role::Publish => {
-                let poll = |request| subscribe::serve(&Poll, State(app.clone()), request);
-                AssertUnwindSafe(guard::passed(app, request, poll)).catch_unwind().await
+            (_, &Method::GET)
+                if app.role != Role::Publish
+                    && let Some(transport) = subscribed(path) =>
+            {
+                let subscribe = |request| subscribe::serve(transport, State(app.clone()), request);
+                AssertUnwindSafe(guard::passed(app, request, subscribe)).catch_unwind().await
             }
             ("/v1/publish", &Method::POST) if app.role != Role::Subscribe => {
                 let publish =
                     |request| publish::serve(State(app.clone()), request).map(IntoResponse::into_response);
-                AssertUnwindSafe(guard::passed(app, request, publish)).catch_unwind().await
+                AssertUnwindSafe(Box::pin(guard::passed(app, request, publish))).catch_unwind().await
             }
             _ => {
-                let Ok(response) = self.routes.clone().oneshot(request).await;
+                // Boxed, so that what waits for an event has no room for it.
+                let Ok(response) = Box::pin(self.routes.clone().oneshot(request)).await;
                 Ok(response)
             }
         };
@@ -329,16 +333,18 @@ fn endpoints(role: Role) -> Vec<(&'static str, MethodRouter<App>)> {
         ]);
     }
     if role != Role::Publish {
-        endpoints.extend([
-            ("/v1/poll", subscription(&Poll)),
-            ("/v1/longpoll", subscription(&Longpoll)),
-            ("/v1/chunked", subscription(&Chunked)),
-            ("/v1/sse", subscription(&Sse)),
-            ("/v1/websocket", get(upgrade::websocket)),
-            ("/v1/echo", get(upgrade::echo)),
-        ]);
+        endpoints.extend(SUBSCRIPTIONS.map(|(path, transport)| (path, subscription(transport))));
+        endpoints.extend([("/v1/websocket", get(upgrade::websocket)), ("/v1/echo", get(upgrade::echo))]);
     }
     endpoints
+}
+
+/// What is subscribed to by an ordinary request.
+const SUBSCRIPTIONS: [(&str, &dyn Transport); 4] =
+    [("/v1/poll", &Poll), ("/v1/longpoll", &Longpoll), ("/v1/chunked", &Chunked), ("/v1/sse", &Sse)];
+
+fn subscribed(path: &str) -> Option<&'static dyn Transport> {
+    SUBSCRIPTIONS.iter().find(|(known, _)| *known == path).map(|(_, transport)| *transport)
 }
 
 fn subscription(transport: &'static dyn Transport) -> MethodRouter<App> {

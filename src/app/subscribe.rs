@@ -11,7 +11,10 @@ use axum::{
 
 use super::{App, Role, answer, answer_budget, guard, request};
 use crate::{
-    bus::reader::{Ahead, Batch, Position, Reader},
+    bus::{
+        log::Budget,
+        reader::{Ahead, Batch, Position, Reader},
+    },
     delivery::{
         feed::Feed,
         hosted::{self, Stream, spread},
@@ -32,17 +35,30 @@ pub(super) async fn serve(
     State(app): State<App>,
     request: Request,
 ) -> Response<Body> {
-    match answer(transport, &app, request).await {
-        Ok(response) => response,
+    // Boxed, so that one that waits has no room for it, and for nothing of its request.
+    match Box::pin(answer(transport, &app, request)).await {
+        Ok(Answer::Now(response)) => response,
+        Ok(Answer::Later(mut feed, budget, timeout)) => {
+            let (batch, goes) = hosted::wait(&mut feed, budget, timeout).await;
+            let mut response = polled(transport, &batch, false);
+            if goes {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
         Err(problem) => refuse(transport, &app, problem),
     }
 }
 
-async fn answer(
-    transport: &'static dyn Transport,
-    app: &App,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
+/// What a request gets.
+enum Answer {
+    /// An answer that may have no end.
+    Now(Response<Body>),
+    /// An answer once the feed has something, or the time is up.
+    Later(Feed, Budget, Duration),
+}
+
+async fn answer(transport: &'static dyn Transport, app: &App, request: Request) -> Result<Answer, Problem> {
     let (_, media_type) = transport.head()[0];
     request::accepts(request.headers(), media_type)?;
     let head_only = request.method() == Method::HEAD;
@@ -64,17 +80,12 @@ async fn answer(
     full?;
     app.gateway.admit()?;
     if head_only {
-        return describe(transport, app, query);
+        return describe(transport, app, query).map(Answer::Now);
     }
-    open(transport, app, query, taken).await
+    open(transport, app, query, taken)
 }
 
-async fn open(
-    transport: &'static dyn Transport,
-    app: &App,
-    query: Query,
-    taken: bool,
-) -> Result<Response<Body>, Problem> {
+fn open(transport: &'static dyn Transport, app: &App, query: Query, taken: bool) -> Result<Answer, Problem> {
     let config = app.gateway.config();
     let budget = answer_budget(query.limit);
     let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
@@ -98,8 +109,8 @@ async fn open(
         wait,
         offer: None,
     };
-    match (transport.hold(), kind) {
-        (Hold::ForGood, Some(kind)) => Ok(leave(head(transport), entry(kind, reader, hello, None))),
+    let response = match (transport.hold(), kind) {
+        (Hold::ForGood, Some(kind)) => leave(head(transport), entry(kind, reader, hello, None)),
         (Hold::Not | Hold::UntilSomething, Some(kind))
             if waits
                 && query.until.is_none()
@@ -109,31 +120,27 @@ async fn open(
             let mut response = head(transport);
             // The hub fills it in.
             response.headers_mut().insert(answer::CURSOR, HeaderValue::from_static(""));
-            Ok(leave(response, entry(kind, reader, hello, Some(wait))))
+            leave(response, entry(kind, reader, hello, Some(wait)))
         }
         (Hold::ForGood, None) => {
             let feed = Feed::new(app.hub.clone(), reader, Some(transport));
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
             let mut response = with_body(transport, Body::new(stream));
             response.extensions_mut().insert(Endless);
-            Ok(response)
+            response
         }
         (Hold::UntilSomething, _) if waits => {
-            let mut feed = Feed::new(app.hub.clone(), reader, Some(transport));
-            let (batch, goes) = hosted::wait(&mut feed, budget, query.timeout).await;
-            let mut response = polled(transport, &batch, false);
-            if goes {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response)
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport));
+            return Ok(Answer::Later(feed, budget, query.timeout));
         }
         (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
             app.gateway.metrics().delivered(transport.name(), Path::Hosted, &batch, 1);
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
-            Ok(polled(transport, &batch, tell))
+            polled(transport, &batch, tell)
         }
-    }
+    };
+    Ok(Answer::Now(response))
 }
 
 /// What a GET would be answered, at once: it waits for nothing and holds nothing.

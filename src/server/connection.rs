@@ -139,7 +139,8 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             None => {
                 if let Some((head, goes_to, _)) = exit.take() {
-                    leave(&desk.door, connection.into_parts(), head, goes_to).await;
+                    // Boxed, so that a connection that stays has no room for it.
+                    Box::pin(leave(&desk.door, connection.into_parts(), head, goes_to)).await;
                 }
             }
         }
@@ -161,9 +162,13 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
             let mut bytes = Vec::new();
             takeover::write_head(&mut bytes, &head);
             socket.expect_no_head();
+            // What was read is a slice of hyper's buffer, which is not to live as long as the connection.
+            let early = BytesMut::from(&read_buf[..]);
+            drop(read_buf);
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
-                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages).await;
+                drop((bytes, head));
+                duplex::serve(socket, early, peer, times, messages).await;
             }
         }
     }

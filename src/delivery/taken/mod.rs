@@ -425,10 +425,9 @@ impl Taken {
             }
             self.say(key, &opening);
         }
-        if self.records.contains(key as usize) {
-            if self.records[key as usize].unread && (kind.is_framed() || kind == Kind::Publish) {
-                self.read(key);
-            }
+        let unread = self.records.get(key as usize).is_some_and(|record| record.unread);
+        if unread && (kind.is_framed() || kind == Kind::Publish) {
+            self.read(key);
         }
         if self.records.contains(key as usize) {
             self.list(key);

@@ -151,8 +151,9 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok((stream, permit, request)) => {
-                door.enter(Arrival { stream, permit, early: read_buf.to_vec(), request, head, entry });
+            Ok((stream, permit, request, behind)) => {
+                let early = [&*read_buf, &*behind].concat();
+                door.enter(Arrival { stream, permit, early, request, head, entry });
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
         },

@@ -20,7 +20,10 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 
-use super::{IDLE, socket::Socket};
+use super::{
+    IDLE,
+    socket::{self, Socket},
+};
 use crate::{
     app::{Answers, Crowded, Gateway, Phase, Role},
     delivery::{
@@ -151,7 +154,7 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok((stream, permit, request, behind)) => {
+            Ok(socket::Parts { stream, permit, request, behind }) => {
                 let early = [&*read_buf, &*behind].concat();
                 door.enter(Arrival { stream, permit, early, request, head, entry });
             }

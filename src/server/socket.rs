@@ -65,6 +65,18 @@ pub(super) struct Socket {
     write_stall: Duration,
 }
 
+/// A connection taken apart.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) stream: std::net::TcpStream,
+    /// Its place among the connections.
+    pub(super) permit: Permit,
+    /// Its last request, if that was kept.
+    pub(super) request: Option<Vec<u8>>,
+    /// What a hub read before hyper had the connection, and hyper has not read.
+    pub(super) behind: Vec<u8>,
+}
+
 /// Which requests of a connection have arrived, whether one is being answered, and how often all that was
 /// written had gone out.
 #[derive(Clone, Debug, Default)]
@@ -184,12 +196,8 @@ impl Socket {
         self.request = None;
     }
 
-    /// Takes the connection apart, of which hyper read `unread` bytes that it did not understand yet: the socket,
-    /// its place among the connections, the last request if it was kept, and what hyper has not even read.
-    pub(super) fn into_parts(
-        self,
-        unread: usize,
-    ) -> io::Result<(std::net::TcpStream, Permit, Option<Vec<u8>>, Vec<u8>)> {
+    /// Takes the connection apart, of which hyper read `unread` bytes that it did not understand yet.
+    pub(super) fn into_parts(self, unread: usize) -> io::Result<Parts> {
         let request = self.request.and_then(|mut request| {
             let length = request.len().checked_sub(unread)?;
             request.truncate(length);
@@ -197,7 +205,8 @@ impl Socket {
         });
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
         let permit = Rc::into_inner(self.permit).ok_or(io::ErrorKind::ResourceBusy)?;
-        Ok((stream.into_inner().into_std()?, permit.into_inner(), request, self.read.into()))
+        let (stream, permit) = (stream.into_inner().into_std()?, permit.into_inner());
+        Ok(Parts { stream, permit, request, behind: self.read.into() })
     }
 
     /// Remembers what was read if it belongs to the present request.

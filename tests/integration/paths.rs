@@ -258,9 +258,9 @@ async fn what_was_answered_before_goes_out_before(
     soon(conn.through(next.as_bytes())).await.expect("the event");
 }
 
-/// 1. A client sends more requests at once than hyper's buffer and the hub's hold together. 2. The hub gives what it
-/// read back to hyper, which has read only a part of it when the next request leaves again. 3. The other part was
-/// lost, and what came behind it was taken for a malformed request.
+// 1. A client sends more requests at once than hyper's buffer and the hub's hold together. 2. The hub gives what it
+// read back to hyper, which has read only a part of it when the next request leaves again. 3. The other part was
+// lost, and what came behind it was taken for a malformed request.
 #[rstest]
 #[tokio::test]
 async fn however_many_requests_come_at_once_each_is_answered(#[values(true, false)] taken: bool) {
@@ -297,8 +297,8 @@ async fn received(server: &Server) -> usize {
     lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
 }
 
-/// 1. A client polls without an end and reads no answer. 2. With each request that the hub handed back it read 16 KiB
-/// more, so that all that was sent came to be held, and was copied for every request anew.
+// 1. A client polls without an end and reads no answer. 2. With each request that the hub handed back it read 16 KiB
+// more, so that all that was sent came to be held, and was copied for every request anew.
 #[rstest]
 #[tokio::test]
 async fn who_reads_no_answer_is_not_read_from(#[values(true, false)] taken: bool) {

@@ -64,6 +64,8 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let config = gateway.config().clone();
     let connections = Arc::new(Connections::new(&config, gateway.metrics().clone()));
+    // However many subscribers there are, publishers and operators get through.
+    let publishers = Arc::new(Connections::new(&config, gateway.metrics().clone()));
     let (phase, phases) = watch::channel(Phase::Serving);
     let separate = listeners.publish.is_some();
     let cores = start_cores(&gateway, &phases)?;
@@ -75,6 +77,7 @@ pub async fn run(
         // Set before a connection is there: its receive side inherits it at once.
         _ = socket2::SockRef::from(&listener).set_send_buffer_size(config.send_buffer.as_u64() as usize);
         let listener = TcpListener::from_std(listener).map_err(StartError::Listener)?;
+        let connections = if role == Role::Publish { &publishers } else { &connections };
         acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
     }
     let expiring = tokio::spawn(gateway.clone().expire_for_ever());
@@ -83,7 +86,7 @@ pub async fn run(
     gateway.enter(Phase::Leaving);
     sleep(config.drain_delay).await;
     acceptors.shutdown().await;
-    drain(&gateway, &phase, &connections, &config).await;
+    drain(&gateway, &phase, [&connections, &publishers], &config).await;
     expiring.abort();
     drop(phase);
     drop(cores);
@@ -92,7 +95,12 @@ pub async fn run(
 
 /// Ends what was begun, in an order that loses nothing: the publishes, then the subscribers, who get what was
 /// published and are told to come back, then the connections.
-async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Connections, config: &Config) {
+async fn drain(
+    gateway: &Gateway,
+    phase: &watch::Sender<Phase>,
+    connections: [&Connections; 2],
+    config: &Config,
+) {
     gateway.enter(Phase::Draining);
     let publishes_end = async {
         while gateway.publishing() > 0 {
@@ -107,12 +115,15 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
         // Before anyone is told that this was all: no core takes an event that another's subscribers miss.
         gateway.bus().close();
         phase.send_replace(Phase::Draining);
-        connections.ended().await;
+        for connections in connections {
+            connections.ended().await;
+        }
     };
     match timeout(config.drain_timeout, drained).await {
         Ok(()) => tracing::info!("every connection has ended"),
         Err(_) => {
-            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut");
+            let left: usize = connections.iter().map(|connections| connections.len()).sum();
+            tracing::warn!(connections = left, "connections did not end in time and were cut");
         }
     }
 }

@@ -49,7 +49,8 @@ pub(super) async fn passed<F: Future<Output = Response>>(
     request: Request,
     answer: impl FnOnce(Request) -> F,
 ) -> Response {
-    let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz"];
+    // The first two have a refusal of their own; who looks after the gateway needs the others then most.
+    let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz", "/metrics"];
     let checked = check_head(&request, app.gateway.config())
         .and_then(|()| check_source(request.headers(), app.gateway.config()))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });

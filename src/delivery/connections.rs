@@ -3,10 +3,7 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -31,7 +28,6 @@ pub(crate) struct Connections {
     max_per_address: usize,
     none: Notify,
     metrics: Arc<Metrics>,
-    last: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +85,6 @@ impl Connections {
             max_per_address: config.max_connections_per_address,
             none: Notify::new(),
             metrics,
-            last: AtomicU64::new(0),
         }
     }
 
@@ -111,10 +106,9 @@ impl Connections {
         }
         counts.all += 1;
         *counts.by_address.entry(address).or_default() += 1;
-        self.metrics.accepted.inc();
         self.metrics.connections.inc();
         let figures = Figures {
-            number: self.last.fetch_add(1, Ordering::Relaxed) + 1,
+            number: self.metrics.accepted.inc() + 1,
             began: Instant::now(),
             requests: 0,
             received: 0,

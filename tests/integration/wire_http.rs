@@ -402,6 +402,32 @@ async fn too_many_connections_are_told_so() {
         answer.text()
     );
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
+    assert!(server.get("/metrics").await.text().contains("\nfanlight_connections 2\n"));
+}
+
+// 1. Subscribers fill the gateway. 2. Publishers, who have a listener of their own, were refused as well.
+#[tokio::test]
+async fn however_many_subscribers_there_are_publishers_get_through() {
+    let mut server = harness::start_with(|config| {
+        config.max_connections = 1;
+        config.publish_listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let mut subscriber = Conn::open(server.addr).await;
+    subscriber.send(get("/v1/sse?topic=a")).await;
+    subscriber.head().await;
+    server.get("/v1/cursor").await.is_problem(503, "unavailable", None);
+    let inside = Server::elsewhere(server.publish_addr.unwrap());
+    let id = inside.publish("a", "1").await;
+    soon(subscriber.through(id.as_bytes())).await.expect("the event");
+    assert_eq!(inside.get("/v1/stats").await.json()["connections"], 2);
+    // They have limits of their own, and the gateway waits for them too at its end.
+    let mut publisher = Conn::open(inside.addr).await;
+    publisher.send(get("/healthz")).await;
+    assert_eq!(publisher.answer().await.status(), 200);
+    inside.get("/v1/cursor").await.is_problem(503, "unavailable", None);
+    server.shut_down();
+    assert_eq!(publisher.rest().await, b"");
+    soon(server.ended()).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::{JoinSet, LocalSet, spawn_local, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use self::connection::Desk;
@@ -32,6 +32,8 @@ const IDLE: Duration = Duration::from_secs(75);
 const ARRIVALS: usize = 32;
 /// How long to pause when the process has no descriptor left for a new connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
+/// How often it is said that there is none.
+const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// Sockets that were bound by the caller, who so knows their ports.
 #[derive(Debug, Default)]
@@ -159,12 +161,18 @@ impl Drop for Cores {
 
 /// One acceptor for all cores: each connection goes to the core that has the fewest.
 async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connections: Arc<Connections>) {
+    let mut said: Option<Instant> = None;
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
+            // The peer was gone already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                // The peer was gone already, or there is no descriptor left: neither ends the gateway.
-                tracing::debug!(%error, "a connection could not be accepted");
+                // There is no descriptor left, most likely: it ends nothing, but clients wait until there is.
+                if said.is_none_or(|said| said.elapsed() >= COMPLAINT) {
+                    said = Some(Instant::now());
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 sleep(NO_DESCRIPTOR).await;
                 continue;
             }
@@ -186,18 +194,22 @@ fn start_cores(gateway: &Gateway, phases: &watch::Receiver<Phase>) -> Result<Cor
         count => count,
     };
     let mut cores = Cores { inboxes: Vec::new(), threads: Vec::new() };
+    let (starts, started) = std::sync::mpsc::channel();
     for n in 0..count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(StartError::Runtime)?;
         let (arrivals, inbox) = mpsc::unbounded_channel();
         let load = gateway.metrics().core(n);
-        let (gateway, phases) = (gateway.clone(), phases.clone());
+        let (gateway, phases, starts) = (gateway.clone(), phases.clone(), starts.clone());
         let thread = thread::Builder::new().name(format!("core-{n}")).spawn(move || {
-            LocalSet::new().block_on(&runtime, core(gateway, inbox, phases));
+            LocalSet::new().block_on(&runtime, core(gateway, inbox, phases, starts));
         });
         cores.threads.push(thread.map_err(StartError::Runtime)?);
         cores.inboxes.push(Inbox { arrivals, load });
     }
+    drop(starts);
+    // Before anyone is let in: clients may take the last descriptors, and a core that has none serves nobody.
+    started.iter().collect::<io::Result<()>>().map_err(StartError::Runtime)?;
     Ok(cores)
 }
 
@@ -206,13 +218,19 @@ async fn core(
     gateway: Gateway,
     mut inbox: mpsc::UnboundedReceiver<Arrival>,
     mut phases: watch::Receiver<Phase>,
+    starts: std::sync::mpsc::Sender<io::Result<()>>,
 ) {
     let hub = gateway.hub();
     let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
     let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE)) {
         Ok(taken) => taken,
-        Err(error) => return tracing::error!(%error, "a core could not start"),
+        Err(error) => {
+            _ = starts.send(Err(error));
+            return;
+        }
     };
+    _ = starts.send(Ok(()));
+    drop(starts);
     gateway.watch(hub.clone(), Some(door.clone()));
     spawn_local(taken.run());
     let running = hub.clone();

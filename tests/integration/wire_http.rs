@@ -334,14 +334,23 @@ async fn other_refusals() {
     let foreign = server.ask("GET /v1/cursor HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
     foreign.is_problem(403, "not-allowed", Some("Host"));
     assert!(foreign.text().contains("evil.example"));
-    for hosts in ["", "Host: localhost\r\nHost: evil.example\r\n"] {
-        let answer = server.ask(format!("GET /v1/cursor HTTP/1.1\r\n{hosts}\r\n")).await;
+    for (target, hosts) in [
+        ("", ""),
+        ("", "Host: localhost\r\nHost: evil.example\r\n"),
+        ("", "Host: evil.example@localhost\r\n"),
+        ("http://evil.example", "Host: localhost\r\n"),
+    ] {
+        let answer = server.ask(format!("GET {target}/v1/cursor HTTP/1.1\r\n{hosts}\r\n")).await;
         answer.is_problem(400, "invalid-request", Some("Host"));
     }
+    let absolute = server.ask("GET http://localhost/v1/cursor HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(absolute.status(), 200);
     // What it says would be published as if it were not compressed.
     for (coding, status, word) in [
         ("Content-Encoding: gzip", 415, "unsupported-media-type"),
         ("Transfer-Encoding: gzip, chunked", 400, "invalid-request"),
+        // Another server would take the one for the coding of the other.
+        ("Transfer-Encoding: chunked\r\nTransfer-encoding: chunked", 400, "invalid-request"),
     ] {
         let request = format!(
             "POST /v1/publish?topic=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\

@@ -13,6 +13,7 @@ use super::{App, Role, answer, answer_budget, guard, request};
 use crate::{
     bus::reader::{Ahead, Batch, Position, Reader},
     delivery::{
+        connections::Delivered,
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
@@ -52,6 +53,7 @@ async fn answer(
         .extensions()
         .get()
         .is_some_and(|may: &MayLeave| may.taken && (transport.hold() != Hold::Not || may.again));
+    let delivered: Option<Delivered> = request.extensions().get().cloned();
     let uri = request.uri().clone();
     let presented = presented(request.headers());
     let form = request::form(request, app.gateway.config()).await?;
@@ -66,7 +68,7 @@ async fn answer(
     if head_only {
         return describe(transport, app, query);
     }
-    open(transport, app, query, taken).await
+    open(transport, app, query, taken, delivered).await
 }
 
 async fn open(
@@ -74,6 +76,7 @@ async fn open(
     app: &App,
     query: Query,
     taken: bool,
+    delivered: Option<Delivered>,
 ) -> Result<Response<Body>, Problem> {
     let config = app.gateway.config();
     let budget = answer_budget(query.limit);
@@ -111,14 +114,14 @@ async fn open(
             Ok(leave(response, entry(kind, reader, hello, Some(wait))))
         }
         (Hold::ForGood, None) => {
-            let feed = Feed::new(app.hub.clone(), reader, Some(transport));
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
             let mut response = with_body(transport, Body::new(stream));
             response.extensions_mut().insert(Endless);
             Ok(response)
         }
         (Hold::UntilSomething, _) if waits => {
-            let mut feed = Feed::new(app.hub.clone(), reader, Some(transport));
+            let mut feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
             let (batch, goes) = hosted::wait(&mut feed, budget, query.timeout).await;
             let mut response = polled(transport, &batch, false);
             if goes {
@@ -129,6 +132,9 @@ async fn open(
         (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
             app.gateway.metrics().delivered(transport.name(), Path::Hosted, &batch, 1);
+            if let Some(delivered) = delivered {
+                delivered.add(batch.events.len());
+            }
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
             Ok(polled(transport, &batch, tell))
         }

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -55,14 +58,27 @@ pub(crate) struct Figures {
     pub(crate) requests: u32,
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    /// Events that it was sent once it was taken.
+    /// Events that it was sent while it was taken.
     pub(crate) events: u64,
+    /// Where those are counted that it is sent while it is hosted.
+    hosted: Option<Delivered>,
     pub(crate) taken: bool,
     /// Where among the transports its last request's is, if that was for one.
     transport: Option<u8>,
     pub(crate) end: End,
     /// What its last request was called by the client, or by a proxy before us.
     pub(crate) request_id: Option<Box<Box<str>>>,
+}
+
+/// Counts the events of a hosted connection: a request carries it to whatever sends them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delivered(Arc<AtomicU64>);
+
+impl Delivered {
+    /// Counts so many more.
+    pub(crate) fn add(&self, events: usize) {
+        self.0.fetch_add(events as u64, Ordering::Relaxed);
+    }
 }
 
 /// Why a connection ended.
@@ -114,6 +130,7 @@ impl Connections {
             received: 0,
             sent: 0,
             events: 0,
+            hosted: None,
             taken: false,
             transport: None,
             end: End::default(),
@@ -156,6 +173,22 @@ impl Permit {
 }
 
 impl Figures {
+    /// Where the events are counted that the connection is sent while it is hosted.
+    pub(crate) fn host(&mut self) -> Delivered {
+        self.hosted.get_or_insert_default().clone()
+    }
+
+    /// The connection is taken: what it was sent before is added up.
+    pub(crate) fn take(&mut self) {
+        self.taken = true;
+        self.events = self.delivered();
+        self.hosted = None;
+    }
+
+    fn delivered(&self) -> u64 {
+        self.events + self.hosted.as_ref().map_or(0, |hosted| hosted.0.load(Ordering::Relaxed))
+    }
+
     /// Notes a request: the path that it asks for, and what it is called. Whether it is over the same transport as
     /// the last.
     pub(crate) fn request(&mut self, path: &str, id: Option<&str>) -> bool {
@@ -178,7 +211,7 @@ impl Figures {
             transport = self.transport.map(|at| transport::ALL[usize::from(at)].name()),
             path = path.as_str(),
             requests = self.requests,
-            events = self.taken.then_some(self.events),
+            events = self.delivered(),
             received = self.received,
             sent = self.sent,
             seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,

@@ -64,6 +64,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     let heads = socket.heads();
     let watch = socket.watch();
     let permit = socket.permit();
+    let delivered = permit.upgrade().map(|permit| permit.borrow_mut().figures.host());
     let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
     let (answers, may_take, leaving) =
@@ -72,6 +73,9 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
+        }
+        if let Some(delivered) = &delivered {
+            request.extensions_mut().insert(delivered.clone());
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
         let again = permit.upgrade().is_some_and(|permit| {

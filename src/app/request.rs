@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, Method, header},
 };
 use bytes::BytesMut;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::{
@@ -37,7 +38,8 @@ pub(super) async fn form(request: Request, config: &Config) -> Result<String, Pr
             return Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"));
         }
     }
-    let body = body(request.into_body(), MAX_FORM, config).await?;
+    let (head, content) = request.into_parts();
+    let body = body(content, &head.headers, MAX_FORM, config).await?;
     String::from_utf8(body.into()).map_err(|_| Problem::invalid("body", "the form is not UTF-8"))
 }
 
@@ -45,8 +47,20 @@ pub(super) async fn form(request: Request, config: &Config) -> Result<String, Pr
 ///
 /// # Errors
 /// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::InvalidRequest`] if it breaks off.
-pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<Bytes, Problem> {
+pub(super) async fn body(
+    body: Body,
+    headers: &HeaderMap,
+    limit: usize,
+    config: &Config,
+) -> Result<Bytes, Problem> {
     let mut body = body;
+    if body.size_hint().lower() > limit as u64 {
+        // A client that asks first (RFC 9110, 10.1.1) is asked for nothing.
+        if !headers.contains_key(header::EXPECT) {
+            linger(&mut body).await;
+        }
+        return Err(too_large(limit));
+    }
     let mut collected = BytesMut::new();
     let all = async {
         while let Some(frame) = body.frame().await {
@@ -56,8 +70,7 @@ pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<By
             };
             let Ok(data) = frame.into_data() else { continue };
             if collected.len() + data.len() > limit {
-                let detail = format!("the body is larger than {limit} bytes");
-                return Err(Problem::new(Code::TooLarge, detail).at("body"));
+                return Err(too_large(limit));
             }
             collected.extend_from_slice(&data);
         }
@@ -76,6 +89,10 @@ pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<By
             Err(Problem::new(Code::RequestTimeout, detail).at("body"))
         }
     }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::TooLarge, format!("the body is larger than {limit} bytes")).at("body")
 }
 
 /// Reads on for a moment. Were the connection closed while the client still sends, it would get a reset

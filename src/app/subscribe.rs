@@ -16,6 +16,7 @@ use crate::{
         reader::{Ahead, Batch, Position, Reader},
     },
     delivery::{
+        connections::Delivered,
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
@@ -68,6 +69,7 @@ async fn answer(transport: &'static dyn Transport, app: &App, request: Request) 
         .extensions()
         .get()
         .is_some_and(|may: &MayLeave| may.taken && (transport.hold() != Hold::Not || may.again));
+    let delivered: Option<Delivered> = request.extensions().get().cloned();
     let uri = request.uri().clone();
     let presented = presented(request.headers());
     let form = request::form(request, app.gateway.config()).await?;
@@ -82,10 +84,16 @@ async fn answer(transport: &'static dyn Transport, app: &App, request: Request) 
     if head_only {
         return describe(transport, app, query).map(Answer::Now);
     }
-    open(transport, app, query, taken)
+    open(transport, app, query, taken, delivered)
 }
 
-fn open(transport: &'static dyn Transport, app: &App, query: Query, taken: bool) -> Result<Answer, Problem> {
+fn open(
+    transport: &'static dyn Transport,
+    app: &App,
+    query: Query,
+    taken: bool,
+    delivered: Option<Delivered>,
+) -> Result<Answer, Problem> {
     let config = app.gateway.config();
     let budget = answer_budget(query.limit);
     let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
@@ -123,19 +131,22 @@ fn open(transport: &'static dyn Transport, app: &App, query: Query, taken: bool)
             leave(response, entry(kind, reader, hello, Some(wait)))
         }
         (Hold::ForGood, None) => {
-            let feed = Feed::new(app.hub.clone(), reader, Some(transport));
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
             let mut response = with_body(transport, Body::new(stream));
             response.extensions_mut().insert(Endless);
             response
         }
         (Hold::UntilSomething, _) if waits => {
-            let feed = Feed::new(app.hub.clone(), reader, Some(transport));
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
             return Ok(Answer::Later(feed, budget, query.timeout));
         }
         (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
             app.gateway.metrics().delivered(transport.name(), Path::Hosted, &batch, 1);
+            if let Some(delivered) = delivered {
+                delivered.add(batch.events.len());
+            }
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
             polled(transport, &batch, tell)
         }

@@ -20,7 +20,10 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 
-use super::{IDLE, socket::Socket};
+use super::{
+    IDLE,
+    socket::{self, Socket},
+};
 use crate::{
     app::{Answers, Crowded, Gateway, Phase, Role},
     delivery::{
@@ -61,6 +64,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     let heads = socket.heads();
     let watch = socket.watch();
     let permit = socket.permit();
+    let delivered = permit.upgrade().map(|permit| permit.borrow_mut().figures.host());
     let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
     let (answers, may_take, leaving) =
@@ -69,6 +73,9 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
+        }
+        if let Some(delivered) = &delivered {
+            request.extensions_mut().insert(delivered.clone());
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
         let again = permit.upgrade().is_some_and(|permit| {
@@ -153,8 +160,9 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok((stream, permit, request)) => {
-                door.enter(Arrival { stream, permit, early: read_buf.to_vec(), request, head, entry });
+            Ok(socket::Parts { stream, permit, request, behind }) => {
+                let early = [&*read_buf, &*behind].concat();
+                door.enter(Arrival { stream, permit, early, request, head, entry });
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
         },

@@ -65,6 +65,18 @@ pub(super) struct Socket {
     write_stall: Duration,
 }
 
+/// A connection taken apart.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) stream: std::net::TcpStream,
+    /// Its place among the connections.
+    pub(super) permit: Permit,
+    /// Its last request, if that was kept.
+    pub(super) request: Option<Vec<u8>>,
+    /// What a hub read before hyper had the connection, and hyper has not read.
+    pub(super) behind: Vec<u8>,
+}
+
 /// Which requests of a connection have arrived, whether one is being answered, and how often all that was
 /// written had gone out.
 #[derive(Clone, Debug, Default)]
@@ -184,12 +196,8 @@ impl Socket {
         self.request = None;
     }
 
-    /// Takes the connection apart, of which `unread` bytes were read and not understood: the socket, its place
-    /// among the connections, and the last request if it was kept.
-    pub(super) fn into_parts(
-        self,
-        unread: usize,
-    ) -> io::Result<(std::net::TcpStream, Permit, Option<Vec<u8>>)> {
+    /// Takes the connection apart, of which hyper read `unread` bytes that it did not understand yet.
+    pub(super) fn into_parts(self, unread: usize) -> io::Result<Parts> {
         let request = self.request.and_then(|mut request| {
             let length = request.len().checked_sub(unread)?;
             request.truncate(length);
@@ -197,7 +205,8 @@ impl Socket {
         });
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
         let permit = Rc::into_inner(self.permit).ok_or(io::ErrorKind::ResourceBusy)?;
-        Ok((stream.into_inner().into_std()?, permit.into_inner(), request))
+        let (stream, permit) = (stream.into_inner().into_std()?, permit.into_inner());
+        Ok(Parts { stream, permit, request, behind: self.read.into() })
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -306,7 +315,8 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = if self.read.is_empty() {
+        let is_new = self.read.is_empty();
+        let read = if is_new {
             Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf)
         } else {
             let count = self.read.len().min(buf.remaining());
@@ -316,9 +326,12 @@ impl AsyncRead for Socket {
         };
         let got_bytes = buf.filled().len() > before;
         if got_bytes {
-            let count = (buf.filled().len() - before) as u64;
-            self.permit.borrow_mut().figures.received += count;
-            self.metrics.flows.received(Path::Hosted).inc_by(count);
+            // What a hub has read before was counted there.
+            if is_new {
+                let count = (buf.filled().len() - before) as u64;
+                self.permit.borrow_mut().figures.received += count;
+                self.metrics.flows.received(Path::Hosted).inc_by(count);
+            }
             self.keep(&buf.filled()[before..]);
         }
         self.poll_head(cx, got_bytes)?;

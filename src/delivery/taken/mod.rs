@@ -346,7 +346,7 @@ impl Taken {
     /// A connection's first turn: its head, its hello, and what is pending.
     fn enter(&mut self, arrival: Arrival) {
         let Arrival { stream, mut permit, early, request, head, entry } = arrival;
-        permit.figures.taken = true;
+        permit.figures.take();
         if let Some(transport) = entry.kind.counted() {
             self.settings.metrics.flows.of(transport, Path::Taken).subscribers.inc();
         }

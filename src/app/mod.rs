@@ -71,6 +71,8 @@ struct Shared {
     described: [OnceLock<page::File>; 3],
     phase: AtomicU8,
     publishing: AtomicUsize,
+    /// Bytes of bodies that are not whole yet.
+    arriving: AtomicUsize,
 }
 
 /// How far the gateway is from its end.
@@ -124,6 +126,7 @@ impl Gateway {
             described: Default::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             publishing: AtomicUsize::new(0),
+            arriving: AtomicUsize::new(0),
         }))
     }
 
@@ -300,6 +303,35 @@ impl Answers {
             app.gateway.metrics().refused(Code::Internal);
             answer::panicked(panic)
         })
+    }
+}
+
+/// Memory for all bodies together that are not whole yet: who begins to send many, and stops, takes no more than this.
+const ARRIVING: usize = 64 << 20;
+
+/// What one body takes of it.
+struct Arriving<'a> {
+    gateway: &'a Gateway,
+    bytes: usize,
+}
+
+impl<'a> Arriving<'a> {
+    fn new(gateway: &'a Gateway) -> Self {
+        Self { gateway, bytes: 0 }
+    }
+
+    /// Takes so many bytes more; whether they are there.
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let all = self.gateway.0.arriving.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // A few of the largest fit in any case.
+        all <= ARRIVING.max(4 * self.gateway.config().max_batch.as_u64() as usize)
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        self.gateway.0.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

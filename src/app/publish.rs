@@ -43,7 +43,7 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
     let key = request::single(&head.headers, "idempotency-key", "Idempotency-Key")?;
     let key = key.map(|key| checked_key(key, "Idempotency-Key")).transpose()?;
     let limit = if matches!(format, Format::Batch) { config.max_batch } else { config.max_event };
-    let body = request::body(body, &head.headers, limit.as_u64() as usize, config).await?;
+    let body = request::body(body, &head.headers, limit.as_u64() as usize, &app.gateway).await?;
 
     let publisher = &app.gateway.0.publisher;
     let topic = topic.as_deref();

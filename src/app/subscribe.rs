@@ -72,7 +72,7 @@ async fn answer(transport: &'static dyn Transport, app: &App, request: Request) 
     let delivered: Option<Delivered> = request.extensions().get().cloned();
     let uri = request.uri().clone();
     let presented = presented(request.headers());
-    let form = request::form(request, app.gateway.config()).await?;
+    let form = request::form(request, &app.gateway).await?;
     let parts = [uri.query().unwrap_or_default(), &form];
     let query =
         Query::parse(transport, parts, presented.as_ref().map(HeaderValue::as_bytes), app.gateway.config())?;

@@ -217,6 +217,7 @@ impl Log {
             self.names.insert(event.topic().clone());
             let evicted = self.evicted.remove(event.topic());
             let forgotten = if evicted.is_some() { Mark::default() } else { self.evicted.watermark() };
+            self.bytes += footprint(event.topic());
             Chain { events: VecDeque::new(), evicted: evicted.unwrap_or_default(), forgotten }
         });
         chain.events.push_back(event.clone());
@@ -402,6 +403,7 @@ impl Log {
             self.evicted.insert(topic.clone(), chain.evicted);
             self.chains.remove(topic);
             self.names.remove(topic);
+            self.bytes -= footprint(topic);
         }
         self.bytes -= event.footprint();
         if let Ok(at) = self.order.binary_search_by_key(&event.offset(), |(offset, _)| *offset) {
@@ -422,6 +424,12 @@ impl Log {
             self.holes = 0;
         }
     }
+}
+
+/// What a topic costs in memory while it has an event, in bytes: its name, its chain, its places in two indexes. Measured
+/// with 600,000 topics of one event each.
+fn footprint(topic: &Topic) -> u64 {
+    topic.as_str().len() as u64 + 272
 }
 
 impl Chain {

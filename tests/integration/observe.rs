@@ -14,7 +14,7 @@ use crate::{
     frames::{handshake, receive_text, text},
     harness::{self, Server},
     http::{Conn, get, get_with, post, soon},
-    process::fanlight,
+    process::{Served, fanlight},
     subscriber::{Position, Subscriber, Transport, Transport::*},
 };
 
@@ -369,4 +369,27 @@ async fn the_log_has_a_line_for_a_connection(#[values("taken", "hosted")] path: 
     assert_eq!((&told["end"], &told["request_id"]), (&json!("closed"), &json!("r-18")));
     assert!(told["sent"].as_u64().unwrap() > 400 && told["received"].as_u64().unwrap() > 100);
     assert!(told["seconds"].as_f64().unwrap() < 20.0);
+}
+
+// 1. Every user has a topic of his own, with one event. 2. What a topic itself takes was not counted, so that a log of
+// 256 MiB took 512.
+#[tokio::test]
+async fn what_is_held_takes_as_much_memory_as_is_told() {
+    const BATCHES: usize = 10;
+    let served = Served::start(&["--log-level", "warn"]).await;
+    let gateway = served.client();
+    let publish = async |batch: usize| {
+        let lines = (0..10_000).map(|n| format!("{{\"topic\":\"users/{batch}/{n}\",\"data\":1}}\n"));
+        let body: String = lines.collect();
+        let answer = gateway.ask(post("/v1/publish", &["Content-Type: application/x-ndjson"], body)).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+    };
+    let told = async || stats(gateway, "").await["log"]["bytes"].as_u64().unwrap() as usize;
+    publish(0).await;
+    let (before, told_before) = (served.resident(), told().await);
+    for batch in 1..=BATCHES {
+        publish(batch).await;
+    }
+    let (taken, told) = (served.resident() - before, told().await - told_before);
+    assert!(taken < told * 3 / 2, "{taken} bytes, of which {told} are told");
 }

@@ -159,6 +159,48 @@ async fn who_asks_before_it_sends_too_much_sends_nothing() {
     }
 }
 
+// 1. A client begins to send many batches, and never ends one. 2. Each took up to 2 MiB for as long as 30 s, and there may
+// be as many as connections.
+#[tokio::test]
+async fn what_is_not_whole_yet_takes_so_much_memory_and_no_more() {
+    const MANY: usize = 70;
+    let server = harness::start();
+    let head = "POST /v1/publish?topic=a HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/x-ndjson\r\nContent-Length: 1048576\r\n\r\n";
+    let part = [head.as_bytes(), "1\n".repeat(524_287).as_bytes()].concat();
+    let mut connections = Vec::new();
+    for _ in 0..MANY {
+        let mut conn = Conn::open(server.addr).await;
+        conn.try_send(&part).await;
+        connections.push(conn);
+    }
+    // Those for whom there is no room are told; the others go on waiting for the rest.
+    let refusals = async || {
+        let metrics = server.get("/metrics").await;
+        let line = metrics
+            .text()
+            .lines()
+            .find(|line| line.contains("{problem=\"unavailable\"}"))
+            .unwrap()
+            .to_owned();
+        line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    until_async(async || refusals().await >= MANY - 65).await;
+    assert!(refusals().await <= MANY / 2, "most of them fit");
+    drop(connections);
+    let json = ["Content-Type: application/json"];
+    until_async(async || server.ask(post("/v1/publish?topic=a", &json, "1")).await.status() == 200).await;
+}
+
+async fn until_async(mut holds: impl AsyncFnMut() -> bool) {
+    crate::http::soon(async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 // 1. A batch holds half a million lines, each of them a `1`. 2. Each becomes an event with a topic and a time, so that
 // one request of 1 MiB took 365 MB.
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The server: listeners, a runtime per core, and the way down.
 
 mod connection;
+mod queue;
 mod refusal;
 mod socket;
 mod wire;

@@ -104,13 +104,13 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
 
 /// What the body was for, for the ledger.
 fn asked(format: &Format<'_>, topic: Option<&str>, body: &[u8], drafts: &[Draft]) -> Asked {
-    let events = drafts.len();
-    let data = drafts.iter().map(Draft::payload).sum::<usize>().min(body.len());
+    let (events, all) = (drafts.len() as u32, body.len() as u32);
+    let data = drafts.iter().map(|draft| draft.payload() as u32).sum::<u32>().min(all);
     match (format, topic) {
         // Between the lines of a batch is framing, around what such a line holds an envelope.
         (Format::Batch, Some(_)) => Asked { payload: data, envelope: 0, events },
-        (Format::Batch, None) => Asked { payload: data, envelope: body.len() - data, events },
-        _ => Asked { payload: body.len(), envelope: 0, events },
+        (Format::Batch, None) => Asked { payload: data, envelope: all - data, events },
+        _ => Asked { payload: all, envelope: 0, events },
     }
 }
 

@@ -168,7 +168,7 @@ fn polled(transport: &dyn Transport, batch: &Batch, tell: bool) -> Response<Body
             128 + batch.events.iter().map(|event| event.document().len() + 1).sum::<usize>(),
         );
         transport.batch(&mut body, batch);
-        let told = Told::Whole(transport.bill(batch, body.len()), batch.events.len());
+        let told = Told::Whole(Box::new((transport.bill(batch, body.len()), batch.events.len())));
         let mut response = with_body(transport, body.into());
         response.extensions_mut().insert(told);
         response

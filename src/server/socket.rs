@@ -105,7 +105,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(permit) = &mut self.permit {
-            self.wire.end();
+            self.wire.end(&self.metrics.ledger);
             let (ledger, figures) = (&self.metrics.ledger, &mut permit.figures);
             figures.meter.settle_to_the_end(ledger, &*self.stream.borrow(), figures.end == End::Closed);
         }
@@ -161,7 +161,8 @@ impl Watch {
                     if let Some(counted) = self.1.upgrade() {
                         let count = read.filled().len();
                         counted.borrow_mut().received(count);
-                        counted.borrow().wire.read_past(count);
+                        let counted = counted.borrow();
+                        counted.wire.read_past(&counted.metrics.ledger, count);
                     }
                 }
                 Ok(()) | Err(_) => return Poll::Ready(()),
@@ -240,7 +241,7 @@ impl Socket {
         let counted = Counted {
             stream: stream.clone(),
             permit: Some(permit),
-            wire: Wire::new(metrics.clone()),
+            wire: Wire::new(),
             metrics: metrics.clone(),
             is_listed: false,
         };
@@ -304,6 +305,13 @@ impl Socket {
         drop(counted);
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
         Ok(Apart { stream: stream.into_inner().into_std()?, permit, request, asked })
+    }
+
+    /// Forgets the last request once it is answered without an end: nobody will ask for it.
+    fn forget_request(&mut self) {
+        if self.request.is_some() && self.counted.borrow().wire.is_endless() {
+            self.request = None;
+        }
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -387,7 +395,7 @@ impl Socket {
                 let mut left = *count;
                 for buf in bufs {
                     let taken = left.min(buf.len());
-                    counted.wire.wrote(&buf[..taken]);
+                    counted.wire.wrote(&self.metrics.ledger, &buf[..taken]);
                     left -= taken;
                 }
             }
@@ -440,7 +448,7 @@ impl AsyncRead for Socket {
                 // What was read before is counted where it was read.
                 counted.received(buf.filled().len() - before);
             }
-            counted.wire.read(&buf.filled()[before..]);
+            counted.wire.read(&counted.metrics.ledger, &buf.filled()[before..]);
         }
         if got_bytes {
             self.keep(&buf.filled()[before..]);
@@ -453,6 +461,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.poll_refusal(cx, buf);
+        self.forget_request();
         self.stalled(cx, written)
     }
 
@@ -476,6 +485,7 @@ impl AsyncWrite for Socket {
                 }
             },
         };
+        self.forget_request();
         self.stalled(cx, written)
     }
 

@@ -92,6 +92,8 @@ pub struct Draft {
     topic: Topic,
     /// The document from behind the id on.
     tail: Vec<u8>,
+    /// How long the value of its data is there.
+    payload: u32,
 }
 
 impl Draft {
@@ -106,29 +108,41 @@ impl Draft {
         }
         tail.extend_from_slice(b",\"time\":");
         quote(&mut tail, time);
-        match data {
+        let begins = match data {
             Data::Json(json) => {
                 tail.extend_from_slice(b",\"data\":");
+                let begins = tail.len();
                 tail.extend_from_slice(json);
+                begins
             }
             Data::Text(text) => {
                 tail.extend_from_slice(b",\"data\":");
+                let begins = tail.len();
                 quote(&mut tail, text);
+                begins
             }
             Data::Binary(media_type, bytes) => {
                 tail.extend_from_slice(b",\"datacontenttype\":");
                 quote(&mut tail, media_type);
-                write!(tail, ",\"data_base64\":\"{}\"", Base64Display::new(bytes, &STANDARD))
-                    .expect("a Vec takes every byte");
+                tail.extend_from_slice(b",\"data_base64\":");
+                let begins = tail.len();
+                write!(tail, "\"{}\"", Base64Display::new(bytes, &STANDARD)).expect("a Vec takes every byte");
+                begins
             }
-        }
+        };
+        let payload = (tail.len() - begins) as u32;
         tail.push(b'}');
-        Self { topic, tail }
+        Self { topic, tail, payload }
     }
 
     /// The topic.
     pub fn topic(&self) -> &Topic {
         &self.topic
+    }
+
+    /// How many bytes of its document are the value of `data`, or of `data_base64`.
+    pub fn payload(&self) -> usize {
+        self.payload as usize
     }
 
     /// The bytes of its document but for the id.
@@ -177,7 +191,8 @@ pub struct Event {
     topic: Topic,
     published: Duration,
     block: Bytes,
-    document: usize,
+    document: u32,
+    payload: u32,
 }
 
 impl Event {
@@ -185,11 +200,12 @@ impl Event {
     pub fn new(cursor: Cursor, draft: Draft, published: Duration) -> Self {
         let mut block = Vec::with_capacity(draft.tail.len() + 84);
         write!(block, "id: {cursor}\ndata: ").expect("a Vec takes every byte");
-        let document = block.len();
+        let document = block.len() as u32;
         write!(block, "{{\"id\":\"{cursor}\"").expect("a Vec takes every byte");
         block.extend_from_slice(&draft.tail);
         block.extend_from_slice(b"\n\n");
-        Self { offset: cursor.offset, topic: draft.topic, published, block: block.into(), document }
+        let Draft { topic, payload, .. } = draft;
+        Self { offset: cursor.offset, topic, published, block: block.into(), document, payload }
     }
 
     /// Its place in the log.
@@ -209,12 +225,17 @@ impl Event {
 
     /// The event document: one JSON object without a raw line break.
     pub fn document(&self) -> &[u8] {
-        &self.block[self.document..self.block.len() - 2]
+        &self.block[self.document as usize..self.block.len() - 2]
+    }
+
+    /// How many bytes of the document are the value of `data`, or of `data_base64`.
+    pub fn payload(&self) -> usize {
+        self.payload as usize
     }
 
     /// The document as a line of NDJSON.
     pub fn line(&self) -> &[u8] {
-        &self.block[self.document..self.block.len() - 1]
+        &self.block[self.document as usize..self.block.len() - 1]
     }
 
     /// The event as a block of Server-Sent Events.
@@ -261,12 +282,14 @@ mod tests {
         );
         assert_eq!(event.line(), [event.document(), b"\n"].concat());
         assert!(event.document().starts_with(b"{\"id\"") && event.document().ends_with(b"}"));
+        assert_eq!(event.payload(), b"{\"x\": 1}".len());
     }
 
     #[test]
     fn binary_data_names_its_type() {
         let event = event(None, Data::Binary("image/png", &[0, 255, 7]));
         assert!(event.document().ends_with(b",\"datacontenttype\":\"image/png\",\"data_base64\":\"AP8H\"}"));
+        assert_eq!(event.payload(), b"\"AP8H\"".len());
     }
 
     #[test]

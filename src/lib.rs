@@ -5,7 +5,7 @@
 //! app                          routes and layers
 //! delivery   publish           moves bytes; the one way in
 //! transport  bus  metrics      what stands on the wire; the log; what is counted
-//! event  topic  wsframe  fields  error  config  page  sync
+//! event  topic  wsframe  ledger  fields  error  config  page  sync
 //! ```
 //!
 //! A module imports from the lines below its own. [`app::Gateway`] is where everything meets: serve it with
@@ -31,6 +31,7 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod ledger;
 pub mod metrics;
 pub mod page;
 pub mod publish;

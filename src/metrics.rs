@@ -25,6 +25,7 @@ use crate::{
         reader::{Batch, Reason},
     },
     error::{self, Code},
+    ledger::Ledger,
 };
 
 /// The media type of [`Metrics::open_metrics`].
@@ -38,6 +39,8 @@ pub struct Metrics {
     registry: Registry,
     /// By transport and path.
     pub flows: Flows,
+    /// What every byte was for.
+    pub ledger: Ledger,
     /// Connections that are open.
     pub connections: Gauge,
     cores: Family<Core, Gauge>,
@@ -81,6 +84,7 @@ impl Metrics {
         let own = registry.sub_registry_with_prefix("fanlight");
         own.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let flows = Flows::new(own);
+        let ledger = Ledger::new(own);
 
         let connections = Gauge::default();
         own.register("connections", "Connections that are open", connections.clone());
@@ -120,6 +124,7 @@ impl Metrics {
         Self {
             registry,
             flows,
+            ledger,
             connections,
             cores,
             accepted,

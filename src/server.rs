@@ -1,8 +1,10 @@
 //! The server: listeners, a runtime per core, and the way down.
 
 mod connection;
+mod queue;
 mod refusal;
 mod socket;
+mod wire;
 
 use std::{future::Future, io, net::TcpListener as StdListener, rc::Rc, sync::Arc, thread, time::Duration};
 
@@ -15,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::connection::Desk;
+use self::{connection::Desk, socket::Sockets};
 use crate::{
     app::{Gateway, Phase, Role},
     config::Config,
@@ -83,6 +85,7 @@ pub async fn run(
         acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
     }
     let expiring = tokio::spawn(gateway.clone().expire_for_ever());
+    let telling = tokio::spawn(gateway.clone().tell_accounts_for_ever());
     shutdown.await;
     tracing::info!("shutting down");
     gateway.enter(Phase::Leaving);
@@ -90,6 +93,7 @@ pub async fn run(
     acceptors.shutdown().await;
     drain(&gateway, &phase, [&connections, &publishers], &config).await;
     expiring.abort();
+    telling.abort();
     drop(phase);
     drop(cores);
     Ok(())
@@ -222,7 +226,8 @@ async fn core(
 ) {
     let hub = gateway.hub();
     let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
-    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE)) {
+    let sockets = Rc::new(Sockets::default());
+    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE), sockets.clone()) {
         Ok(taken) => taken,
         Err(error) => {
             _ = starts.send(Err(error));
@@ -236,7 +241,7 @@ async fn core(
     let running = hub.clone();
     spawn_local(async move { running.run().await });
     let mut begun = 0;
-    let desk = Rc::new(Desk { answers, door: door.clone(), gateway, phases: phases.clone() });
+    let desk = Rc::new(Desk { answers, door: door.clone(), sockets, gateway, phases: phases.clone() });
     loop {
         tokio::select! {
             Some(Arrival { stream, permit, role }) = inbox.recv() => {

@@ -85,6 +85,11 @@ impl Pattern {
         (!self.as_str().contains('*')).then_some(&self.0)
     }
 
+    /// Whether it can match only the gateway's own topics.
+    pub fn is_reserved(&self) -> bool {
+        self.0.is_reserved()
+    }
+
     /// Whether the pattern matches the topic.
     pub fn matches(&self, topic: &Topic) -> bool {
         if topic.is_reserved() && self.as_str().starts_with('*') {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod guard;
+mod ledger;
 mod observe;
 mod openapi;
 mod publish;
@@ -233,6 +234,7 @@ impl Gateway {
             tick.tick().await;
             let now = self.0.publisher.now();
             self.0.bus.expire(now);
+            self.0.metrics.ledger.sweep();
             self.0.watch.sample(now, &self.0.metrics);
         }
     }
@@ -360,6 +362,7 @@ fn endpoints(role: Role) -> Vec<(&'static str, MethodRouter<App>)> {
     if role != Role::Subscribe {
         endpoints.extend([
             ("/v1/publish", post(publish::serve)),
+            ("/v1/ledger", get(ledger::serve)),
             ("/v1/stats", get(observe::stats)),
             ("/metrics", get(observe::metrics)),
         ]);

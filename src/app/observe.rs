@@ -17,14 +17,16 @@ use serde_json::{Map, Value, json};
 use super::{App, request};
 use crate::{
     delivery::{
+        audit::Audit,
         census::{Census, Listeners},
         hub::Hub,
         taken::Door,
     },
     error::Problem,
     fields::Fields,
+    ledger::Client,
     metrics::{Metrics, OPEN_METRICS, PLAIN, Path},
-    topic::Pattern,
+    topic::{Pattern, Topic},
     transport,
 };
 
@@ -153,6 +155,24 @@ impl Watch {
             }
         }
         census
+    }
+
+    /// Asks every core about accounts; see [`Audit`].
+    pub(super) async fn audit(&self, clients: &Arc<[(Arc<Client>, Topic)]>, settles: bool) -> Vec<bool> {
+        let cores = locked(&self.cores).clone();
+        let mut listened = vec![false; clients.len()];
+        for (hub, door) in cores {
+            for ((_, topic), listened) in clients.iter().zip(&mut listened) {
+                *listened |= hub.is_listened_to(topic);
+            }
+            let Some(door) = door else { continue };
+            let (audit, answer) = Audit::new(clients.clone(), settles);
+            door.audit(audit);
+            // A core that has ended has nobody.
+            let answer = answer.await.unwrap_or_default();
+            listened.iter_mut().zip(answer).for_each(|(listened, there)| *listened |= there);
+        }
+        listened
     }
 
     /// Notes how much has flowed.

@@ -231,6 +231,7 @@ fn publish(config: &Config) -> Operation {
         json!({"type": "string", "minLength": 1, "maxLength": 255}),
         "What the event is called.",
     ))
+    .parameter(field("client", query::client_described().0, query::client_described().1))
     .parameter(key)
     .request_body(Some(body))
     .response("200", answer);
@@ -265,6 +266,17 @@ fn others() -> Vec<(&'static str, HttpMethod, Operation)> {
         "How many topics are listed.",
     ))
     .response("200", answer("As it is now.", &["application/json"], json!({"$ref": schema_name("Stats")})));
+    let (described_client, about_client) = query::client_described();
+    let mut client = field("client", described_client, about_client);
+    client.required = Required::True;
+    let ledger = described(
+        "Operate",
+        "ledger",
+        "What requests cost\nEvery byte that went for the requests with this `client=`, by transport and by what it \
+         was for. A client that made none has no transports.",
+    )
+    .parameter(client)
+    .response("200", answer("As it is now.", &["application/json"], json!({"$ref": schema_name("Ledger")})));
     let metrics = described("Operate", "metrics", "Everything that is counted (Prometheus)")
         .response("200", answer("As it is now.", &["text/plain", "application/openmetrics-text"], text()));
     let health = described("Operate", "health", "Whether the process lives")
@@ -279,6 +291,7 @@ fn others() -> Vec<(&'static str, HttpMethod, Operation)> {
     let get = HttpMethod::Get;
     vec![
         ("/v1/cursor", get.clone(), with_refusals(refused(cursor, &CROWDED), &accepting)),
+        ("/v1/ledger", get.clone(), with_refusals(refused(ledger, &CROWDED), &accepting)),
         ("/v1/stats", get.clone(), with_refusals(refused(stats, &CROWDED), &accepting)),
         ("/metrics", get.clone(), with_refusals(metrics, &[])),
         ("/healthz", get.clone(), with_refusals(health, &[])),

@@ -13,10 +13,13 @@ use crate::{
     delivery::{
         taken::Kind,
         takeover::{Entry, Leave, Leaving, MayLeave, Media, Offer},
+        told::Asked,
     },
     error::{Code, Problem},
+    event::Draft,
     fields::Fields,
     publish::{Content, checked_key},
+    transport::query,
 };
 
 /// `POST /v1/publish`: one event, or a batch of them.
@@ -29,7 +32,8 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
     let taken = head.extensions.get().is_some_and(|may: &MayLeave| may.taken && may.again);
     let config = app.gateway.config();
     let mut fields =
-        Fields::split("publish", &["topic", "type"], [head.uri.query().unwrap_or_default(), ""])?;
+        Fields::split("publish", &["topic", "type", "client"], [head.uri.query().unwrap_or_default(), ""])?;
+    query::client(&mut fields)?;
     let (mut topics, kind) = (fields.take_all("topic"), fields.take("type"));
     if topics.len() > 1 {
         return Err(Problem::invalid("topic", "an event has one topic"));
@@ -56,6 +60,7 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
         }
         (_, None) => return Err(Problem::invalid("topic", "it is missing")),
     };
+    let asked = asked(&format, topic, &body, &drafts);
     let key = key.map(|key| {
         let content = [media_type.unwrap_or_default().as_bytes(), kind.unwrap_or_default().as_bytes(), &body];
         Key::new(topic.unwrap_or_default(), key, content)
@@ -92,7 +97,21 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
         }
         (_, ids) => format!("{{\"id\":\"{}\"}}", ids[0]),
     };
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    response.extensions_mut().insert(asked);
+    Ok(response)
+}
+
+/// What the body was for, for the ledger.
+fn asked(format: &Format<'_>, topic: Option<&str>, body: &[u8], drafts: &[Draft]) -> Asked {
+    let (events, all) = (drafts.len() as u32, body.len() as u32);
+    let data = drafts.iter().map(|draft| draft.payload() as u32).sum::<u32>().min(all);
+    match (format, topic) {
+        // Between the lines of a batch is framing, around what such a line holds an envelope.
+        (Format::Batch, Some(_)) => Asked { payload: data, envelope: 0, events },
+        (Format::Batch, None) => Asked { payload: data, envelope: all - data, events },
+        _ => Asked { payload: all, envelope: 0, events },
+    }
 }
 
 /// An answer that the connection of a publisher leaves hyper with, who will publish again.

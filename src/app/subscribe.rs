@@ -21,6 +21,7 @@ use crate::{
         hosted::{self, Stream, spread},
         taken::Kind,
         takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait},
+        told::Told,
     },
     error::{Code, Problem},
     metrics::Path,
@@ -133,8 +134,10 @@ fn open(
         (Hold::ForGood, None) => {
             let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
+            let live = Told::Live(stream.live());
             let mut response = with_body(transport, Body::new(stream));
             response.extensions_mut().insert(Endless);
+            response.extensions_mut().insert(live);
             response
         }
         (Hold::UntilSomething, _) if waits => {
@@ -183,7 +186,10 @@ fn polled(transport: &dyn Transport, batch: &Batch, tell: bool) -> Response<Body
             128 + batch.events.iter().map(|event| event.document().len() + 1).sum::<usize>(),
         );
         transport.batch(&mut body, batch);
-        with_body(transport, body.into())
+        let told = Told::Whole(Box::new((transport.bill(batch, body.len()), batch.events.len())));
+        let mut response = with_body(transport, body.into());
+        response.extensions_mut().insert(told);
+        response
     };
     let cursor = HeaderValue::try_from(batch.cursor.to_string()).expect("a cursor is visible ASCII");
     response.headers_mut().insert(answer::CURSOR, cursor);

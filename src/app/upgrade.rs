@@ -162,7 +162,7 @@ fn switch(app: &App, mut request: Request, goes: Goes, deflate: Option<(Params, 
                 // The client may be gone before it got our answer.
                 if let Ok(upgraded) = upgrade.await {
                     let early = BytesMut::new();
-                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages).await;
+                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages, None).await;
                 }
             });
         }

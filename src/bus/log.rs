@@ -29,6 +29,10 @@ const SHORT_WALK: usize = if cfg!(test) { 8 } else { 64 };
 /// log of very many topics has as many chains.
 const TRIED_WALK: usize = if cfg!(test) { 16 } else { 1024 };
 
+/// Events that are held of each of the gateway's own topics, which tell a state: each makes those before it worth
+/// nothing, so that those which went are no loss, and they take no room from what others published.
+const OWN: usize = 4;
+
 /// What bounds a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -221,7 +225,8 @@ impl Log {
             Chain { events: VecDeque::new(), evicted: evicted.unwrap_or_default(), forgotten }
         });
         chain.events.push_back(event.clone());
-        let topic_is_full = chain.events.len() > self.bounds.events;
+        let most = if event.topic().is_reserved() { self.bounds.events.min(OWN) } else { self.bounds.events };
+        let topic_is_full = chain.events.len() > most;
         self.order.push_back((self.head, Some(event.clone())));
         if topic_is_full {
             self.evict_oldest_of(event.topic());
@@ -282,7 +287,7 @@ impl Log {
                 *mark_set = mark_set.join(mark);
             }
         };
-        for topic in span.subscription.exact() {
+        for topic in span.subscription.exact().filter(|topic| !topic.is_reserved()) {
             let told = told.of_topic(topic);
             match (self.chains.get(topic), self.evicted.mark(topic)) {
                 (Some(chain), _) => {
@@ -300,14 +305,16 @@ impl Log {
             _ => told.evictions,
         };
         for prefix in wanted.prefixes() {
-            for topic in self.names_below(prefix).filter(|topic| wanted.matches(topic)) {
+            for topic in
+                self.names_below(prefix).filter(|topic| !topic.is_reserved() && wanted.matches(topic))
+            {
                 note(self.chains[topic].loss(span.newest_of(topic)), told_of(topic), false);
             }
             for (topic, mark) in self.evicted.below(prefix).filter(|(topic, _)| wanted.matches(topic)) {
                 note(mark, told_of(topic), false);
             }
         }
-        for pattern in span.subscription.patterns() {
+        for pattern in span.subscription.patterns().iter().filter(|pattern| !pattern.is_reserved()) {
             note(self.evicted.watermark(), told.of_pattern(pattern), true);
         }
         let all = known.join(unknown);
@@ -397,10 +404,14 @@ impl Log {
     fn evict_oldest_of(&mut self, topic: &Topic) {
         let Some(chain) = self.chains.get_mut(topic) else { return };
         let Some(event) = chain.events.pop_front() else { return };
-        self.last = Mark { offset: self.last.offset.max(event.offset()), serial: self.last.serial + 1 };
-        chain.evicted = Mark { offset: event.offset(), serial: self.last.serial };
+        if !topic.is_reserved() {
+            self.last = Mark { offset: self.last.offset.max(event.offset()), serial: self.last.serial + 1 };
+            chain.evicted = Mark { offset: event.offset(), serial: self.last.serial };
+        }
         if chain.events.is_empty() {
-            self.evicted.insert(topic.clone(), chain.evicted);
+            if !topic.is_reserved() {
+                self.evicted.insert(topic.clone(), chain.evicted);
+            }
             self.chains.remove(topic);
             self.names.remove(topic);
             self.bytes -= footprint(topic);

@@ -15,6 +15,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     config::Config,
     error::Code,
+    ledger::Meter,
     metrics::{Metrics, Path},
     transport,
 };
@@ -70,6 +71,8 @@ pub(crate) struct Figures {
     /// How often a publisher's next request was another than was expected.
     pub(crate) misses: u8,
     pub(crate) end: End,
+    /// What it carries of the ledger.
+    pub(crate) meter: Meter,
     /// What its last request was called by the client, or by a proxy before us.
     pub(crate) request_id: Option<Box<Box<str>>>,
 }
@@ -143,6 +146,7 @@ impl Connections {
             publishes: false,
             misses: 0,
             end: End::default(),
+            meter: Meter::new(peer.ip().to_canonical().is_ipv6()),
             request_id: None,
         };
         Some(Permit { connections: self.clone(), peer, crowded, load: None, figures })

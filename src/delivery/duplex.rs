@@ -13,9 +13,12 @@ use super::{
     feed::{Delivery, Feed},
     hosted::{TURN, spread},
     session::{self, Rights},
+    told::Tab,
 };
 use crate::{
+    bus::reader::Batch,
     error::Problem,
+    ledger::{Bill, Direction, Purpose, bill},
     publish::Publisher,
     transport::{Transport, control::Control, websocket::Websocket},
     wsframe::{self, Decoder, Incoming, Violation, deflate::Params},
@@ -72,13 +75,15 @@ pub struct Messages {
     pub deflate: Option<Params>,
 }
 
-/// Serves one WebSocket to its end. `early` is what the client sent before it had our answer.
+/// Serves one WebSocket to its end. `early` is what the client sent before it had our answer; what goes over
+/// `io` is booked where `tab` says.
 pub async fn serve(
     io: impl AsyncRead + AsyncWrite + Unpin,
     early: BytesMut,
     peer: Peer,
     times: Times,
     messages: Messages,
+    tab: Option<Tab>,
 ) {
     let decoder = Decoder::new(messages.max);
     let mut socket = Socket {
@@ -86,6 +91,9 @@ pub async fn serve(
         peer,
         input: early,
         output: Vec::new(),
+        owed: Bill::default(),
+        heard: 0,
+        tab,
         decoder: if messages.deflate.is_some() { decoder.with_deflate() } else { decoder },
         compression: messages.deflate.map(|params| Compression::new(&params, messages.max)),
         state: State::Open,
@@ -95,6 +103,7 @@ pub async fn serve(
     };
     // An error of the socket is the end of the connection, and nobody is left to tell.
     _ = socket.run().await;
+    socket.book_rest();
 }
 
 struct Socket<S> {
@@ -102,6 +111,11 @@ struct Socket<S> {
     peer: Peer,
     input: BytesMut,
     output: Vec<u8>,
+    /// What the output is for.
+    owed: Bill,
+    /// Bytes of a message that is not whole yet, which the decoder has.
+    heard: usize,
+    tab: Option<Tab>,
     decoder: Decoder,
     compression: Option<Compression>,
     state: State,
@@ -133,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             };
             tokio::select! {
                 heard = exchange(&mut self.io, &mut self.output, &mut self.input) => {
-                    if heard? {
+                    if self.moved(heard?) {
                         self.unanswered = 0;
                         self.say(Self::take_input);
                     }
@@ -148,33 +162,80 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Does what writes output, which is compressed where that was negotiated.
     fn say(&mut self, write: impl FnOnce(&mut Self)) {
         let before = self.output.len();
+        let owed = std::mem::take(&mut self.owed);
         write(self);
         if let Some(compression) = &self.compression {
             let frames = self.output.split_off(before);
             compression.deflate(&frames, &mut self.output);
+            self.owed = self.owed.scaled_to(self.output.len() - before);
+        }
+        self.owed += owed;
+    }
+
+    /// Writes output for a purpose.
+    fn put(&mut self, purpose: Purpose, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.output.len();
+        write(&mut self.output);
+        self.owed.add(purpose, self.output.len() - before);
+    }
+
+    fn put_batch(&mut self, batch: &Batch) {
+        let before = self.output.len();
+        Websocket.batch(&mut self.output, batch);
+        self.owed += Websocket.bill(batch, self.output.len() - before);
+        if let Some(tab) = &self.tab {
+            tab.payer.note_events(batch.events.len());
         }
     }
 
+    fn book(&self, direction: Direction, bill: &Bill) {
+        if let Some(tab) = &self.tab {
+            tab.book(direction, bill);
+        }
+    }
+
+    /// Books what went out; whether it came in instead.
+    fn moved(&mut self, moved: Moved) -> bool {
+        if let Moved::Out(bytes) = moved {
+            let sent = self.owed.take(bytes);
+            self.book(Direction::Out, &sent);
+        }
+        matches!(moved, Moved::In(_))
+    }
+
+    /// Books what came and was not understood, or is not looked at any more.
+    fn book_rest(&mut self) {
+        let rest = std::mem::take(&mut self.heard) + self.input.len();
+        self.book(Direction::In, &Bill::of(Purpose::Controls, rest));
+        self.input.clear();
+    }
+
     fn open(&mut self) {
-        match &mut self.peer {
+        let before = self.output.len();
+        let mut close = None;
+        match &self.peer {
             Peer::Subscriber(subscriber) => {
                 Websocket.hello(&mut self.output, &subscriber.hello, self.times.retry);
             }
             Peer::Echo(_) => {}
             Peer::Refused(problem) => {
                 Websocket.control(&mut self.output, &Control::Error(None, problem));
-                let (code, reason) = problem.code.kind().close;
-                self.close(code, reason);
+                close = Some(problem.code.kind().close);
             }
+        }
+        self.owed.add(Purpose::Controls, self.output.len() - before);
+        if let Some((code, reason)) = close {
+            self.close(code, reason);
         }
     }
 
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Batch(batch) => Websocket.batch(&mut self.output, &batch),
+            Delivery::Batch(batch) => self.put_batch(&batch),
             Delivery::Drain => {
                 if let Peer::Subscriber(_) = self.peer {
-                    Websocket.control(&mut self.output, &Control::Reconnect(spread(self.times.retry)));
+                    let after = spread(self.times.retry);
+                    self.put(Purpose::Controls, |out| Websocket.control(out, &Control::Reconnect(after)));
                 }
                 self.close(1012, "drain");
             }
@@ -192,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if pending.is_empty() {
             self.ping(|out| Websocket.heartbeat(out, pending.cursor));
         } else {
-            Websocket.batch(&mut self.output, &pending);
+            self.put_batch(&pending);
         }
     }
 
@@ -201,32 +262,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return self.close(1011, "ping_timeout");
         }
         self.unanswered += 1;
-        ping(&mut self.output);
+        self.put(Purpose::Heartbeats, ping);
     }
 
     fn take_input(&mut self) {
         while self.state == State::Open {
-            match self.decoder.decode(&mut self.input) {
-                Ok(Some(incoming)) => self.take(incoming),
+            let before = self.input.len();
+            let decoded = self.decoder.decode(&mut self.input);
+            self.heard += before - self.input.len();
+            match decoded {
+                Ok(Some(incoming)) => {
+                    let bill = self.take(incoming, self.heard);
+                    self.book(Direction::In, &bill);
+                    self.heard -= bill.total();
+                }
                 Ok(None) => break,
                 Err(violation) => self.violated(violation),
             }
         }
     }
 
-    fn take(&mut self, incoming: Incoming) {
+    /// Carries out what was decoded from so many bytes; what they were for. Of those of a message that is under way
+    /// around it, nothing is known yet.
+    fn take(&mut self, incoming: Incoming, bytes: usize) -> Bill {
+        let before = self.output.len();
         match (incoming, &mut self.peer) {
-            (Incoming::Ping(payload), _) => wsframe::pong(&mut self.output, &payload),
-            (Incoming::Pong(_), _) => {}
+            (Incoming::Ping(payload), _) => {
+                self.put(Purpose::Heartbeats, |out| wsframe::pong(out, &payload));
+                return bill::control_frame(payload.len());
+            }
+            (Incoming::Pong(payload), _) => return bill::control_frame(payload.len()),
             (Incoming::Close(reason), _) => {
-                match reason {
-                    Some((code, reason)) => wsframe::close(&mut self.output, code, &reason),
-                    None => wsframe::close_empty(&mut self.output),
-                }
+                self.put(Purpose::Controls, |out| match reason {
+                    Some((code, reason)) => wsframe::close(out, code, &reason),
+                    None => wsframe::close_empty(out),
+                });
                 self.state = State::Closed;
             }
-            (Incoming::Text(text), Peer::Echo(_)) => wsframe::text(&mut self.output, &text),
-            (Incoming::Binary(bytes), Peer::Echo(_)) => wsframe::binary(&mut self.output, &bytes),
+            (Incoming::Text(text), Peer::Echo(_)) => {
+                wsframe::text(&mut self.output, &text);
+                self.owed += bill::message(self.output.len() - before, text.len(), text.len());
+                return bill::message(bytes, text.len(), text.len());
+            }
+            (Incoming::Binary(data), Peer::Echo(_)) => {
+                wsframe::binary(&mut self.output, &data);
+                self.owed += bill::message(self.output.len() - before, data.len(), data.len());
+                return bill::message(bytes, data.len(), data.len());
+            }
             (Incoming::Text(text), Peer::Subscriber(subscriber)) => {
                 let text = std::str::from_utf8(&text).expect("a decoded text is UTF-8");
                 let metrics = subscriber.feed.metrics();
@@ -235,19 +317,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     max_topics: subscriber.max_topics,
                     metrics: &metrics,
                 };
-                session::operate(text, &mut subscriber.feed, rights, &mut subscriber.fresh, &mut self.output);
+                let output = &mut self.output;
+                let published =
+                    session::operate(text, &mut subscriber.feed, rights, &mut subscriber.fresh, output);
+                self.owed.add(Purpose::Controls, self.output.len() - before);
+                if let Some(data) = published {
+                    return bill::message(bytes, text.len(), data);
+                }
             }
             (Incoming::Binary(_), Peer::Subscriber(_)) => self.close(1003, "text_only"),
             (_, Peer::Refused(_)) => {}
             (Incoming::Deflated(kind, payload), _) => {
                 let inflated = self.compression.as_mut().map(|held| held.inflate(kind, &payload));
                 match inflated {
-                    Some(Ok(incoming)) => self.take(incoming),
+                    Some(Ok(incoming)) => return self.take(incoming, bytes),
                     Some(Err(violation)) => self.violated(violation),
                     None => {}
                 }
             }
         }
+        Bill::of(Purpose::Controls, bytes)
     }
 
     fn violated(&mut self, Violation { code, reason }: Violation) {
@@ -255,26 +344,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn close(&mut self, code: u16, reason: &str) {
-        wsframe::close(&mut self.output, code, reason);
+        self.put(Purpose::Controls, |out| wsframe::close(out, code, reason));
         self.state = State::Closing;
     }
 
     /// Sends what is left, then waits for the peer's close, or its end, so that ours is not lost in a reset.
     async fn say_goodbye(&mut self) -> std::io::Result<()> {
-        self.io.write_all(&self.output).await?;
+        while !self.output.is_empty() {
+            let sent = gone(self.io.write(&self.output).await?)?;
+            self.output.drain(..sent);
+            self.moved(Moved::Out(sent));
+        }
         if self.state == State::Closed {
             return self.io.shutdown().await;
         }
-        self.output.clear();
         let mut decoder = Decoder::new(READ);
+        let mut input = self.input.split();
+        let rest = std::mem::take(&mut self.heard) + input.len();
+        self.book(Direction::In, &Bill::of(Purpose::Controls, rest));
         loop {
-            exchange(&mut self.io, &mut self.output, &mut self.input).await?;
+            let moved = exchange(&mut self.io, &mut self.output, &mut input).await?;
+            if let Moved::In(bytes) = moved {
+                self.book(Direction::In, &Bill::of(Purpose::Controls, bytes));
+            }
             loop {
-                match decoder.decode(&mut self.input) {
+                match decoder.decode(&mut input) {
                     Ok(Some(Incoming::Close(_))) => return self.io.shutdown().await,
                     Ok(Some(_)) => {}
                     Ok(None) => break,
-                    Err(_) => self.input.clear(),
+                    Err(_) => input.clear(),
                 }
             }
         }
@@ -288,7 +386,13 @@ async fn next(feed: Option<&mut Feed>) -> Delivery {
     }
 }
 
-/// Moves bytes in one direction, whichever is ready; whether it was towards us.
+/// Bytes that were moved.
+enum Moved {
+    In(usize),
+    Out(usize),
+}
+
+/// Moves bytes in one direction, whichever is ready.
 ///
 /// # Cancel safety
 /// What was moved is in the buffers when it returns.
@@ -296,7 +400,7 @@ async fn exchange(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     output: &mut Vec<u8>,
     input: &mut BytesMut,
-) -> std::io::Result<bool> {
+) -> std::io::Result<Moved> {
     poll_fn(|cx| {
         if !output.is_empty()
             && let Poll::Ready(written) = Pin::new(&mut *io).poll_write(cx, output)
@@ -307,7 +411,7 @@ async fn exchange(
                 // An idle connection holds no buffer.
                 *output = Vec::new();
             }
-            return Poll::Ready(Ok(false));
+            return Poll::Ready(Ok(Moved::Out(written)));
         }
         if output.len() >= ANSWERS {
             return Poll::Pending;
@@ -317,7 +421,7 @@ async fn exchange(
         std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
         gone(read.filled().len())?;
         input.extend_from_slice(read.filled());
-        Poll::Ready(Ok(true))
+        Poll::Ready(Ok(Moved::In(read.filled().len())))
     })
     .await
 }

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{connections::Delivered, hub::Hub};
+use super::{connections::Delivered, hub::Hub, told::Live};
 use crate::{
     bus::{
         log::Budget,
@@ -80,12 +80,13 @@ impl Feed {
     }
 
     /// What is pending, encoded for a transport, or a wake-up when something is; `None` once the gateway goes
-    /// and the subscriber has everything.
+    /// and the subscriber has everything. What it is for is noted in `live`.
     pub(super) fn poll_encoded(
         &mut self,
         cx: &Context<'_>,
         budget: Budget,
         transport: &'static dyn Transport,
+        live: &Live,
     ) -> Poll<Option<Bytes>> {
         self.hub.arm(self.number, cx.waker());
         let draining = self.hub.is_draining();
@@ -97,6 +98,7 @@ impl Feed {
             Some(piece) => {
                 self.reader.advance(&piece.batch, piece.batch.cursor.offset);
                 self.count(&piece.batch);
+                live.made(piece.bill, piece.batch.events.len());
                 piece.bytes.clone()
             }
             None => {
@@ -105,6 +107,7 @@ impl Feed {
                 if !batch.is_empty() {
                     transport.batch(&mut bytes, &batch);
                 }
+                live.made(transport.bill(&batch, bytes.len()), batch.events.len());
                 bytes.into()
             }
         };

@@ -11,9 +11,13 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::feed::{Delivery, Feed};
+use super::{
+    feed::{Delivery, Feed},
+    told::Live,
+};
 use crate::{
     bus::{log::Budget, reader::Batch},
+    ledger::{Bill, Purpose},
     transport::{Transport, control::Control},
 };
 
@@ -32,6 +36,7 @@ pub struct Stream {
     retry: Duration,
     due: Pin<Box<Sleep>>,
     spoke: Instant,
+    live: Live,
 }
 
 impl Stream {
@@ -45,21 +50,30 @@ impl Stream {
     ) -> Self {
         let mut opening = Vec::with_capacity(128);
         transport.hello(&mut opening, hello, retry);
+        let live = Live::default();
+        live.made(Bill::of(Purpose::Controls, opening.len()), 0);
         let spoke = Instant::now();
         let due = Box::pin(sleep_until(spoke + heartbeat));
-        Self { transport, feed: Some(feed), opening, heartbeat, retry, due, spoke }
+        Self { transport, feed: Some(feed), opening, heartbeat, retry, due, spoke, live }
+    }
+
+    /// What is told of the bytes that it makes.
+    pub fn live(&self) -> Live {
+        self.live.clone()
     }
 
     /// What is to be sent now: everything that is pending, in one piece.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(feed) = &mut self.feed else { return Poll::Ready(None) };
         let mut piece = std::mem::take(&mut self.opening);
-        match feed.poll_encoded(cx, TURN, self.transport) {
+        match feed.poll_encoded(cx, TURN, self.transport, &self.live) {
             Poll::Ready(Some(bytes)) if piece.is_empty() => return Poll::Ready(Some(bytes)),
             Poll::Ready(Some(bytes)) => piece.extend_from_slice(&bytes),
             Poll::Ready(None) => {
                 let after = spread(self.retry);
+                let before = piece.len();
                 self.transport.control(&mut piece, &Control::Reconnect(after));
+                self.live.made(Bill::of(Purpose::Controls, piece.len() - before), 0);
                 self.feed = None;
             }
             Poll::Pending if piece.is_empty() => {
@@ -91,8 +105,10 @@ impl Stream {
         let batch = feed.read(TURN);
         if batch.is_empty() {
             self.transport.heartbeat(&mut piece, batch.cursor);
+            self.live.made(Bill::of(Purpose::Heartbeats, piece.len()), 0);
         } else {
             self.transport.batch(&mut piece, &batch);
+            self.live.made(self.transport.bill(&batch, piece.len()), batch.events.len());
         }
         self.due.as_mut().reset(Instant::now() + self.heartbeat);
         Poll::Ready(Some(piece.into()))

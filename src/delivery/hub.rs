@@ -19,6 +19,7 @@ use crate::{
         log::Budget,
         reader::{Batch, Place, Reader},
     },
+    ledger::Bill,
     metrics::Metrics,
     publish::Publisher,
     sync::{
@@ -67,6 +68,8 @@ pub(super) struct Piece {
     place: Place,
     pub(super) batch: Batch,
     pub(super) bytes: Bytes,
+    /// What they are for.
+    pub(super) bill: Bill,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +170,13 @@ impl Hub {
         census
     }
 
+    /// Whether any feed listens to a topic.
+    pub fn is_listened_to(&self, topic: &Topic) -> bool {
+        let mut found = false;
+        self.feeds().interest.matching(topic, &mut |_| found = true);
+        found
+    }
+
     /// Whether there is no feed.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -217,7 +227,8 @@ impl Hub {
         if !batch.is_empty() {
             transport.batch(&mut bytes, &batch);
         }
-        let piece = Piece { version, transport: transport_name, place, batch, bytes: bytes.into() };
+        let bill = transport.bill(&batch, bytes.len());
+        let piece = Piece { version, transport: transport_name, place, batch, bytes: bytes.into(), bill };
         let piece = Arc::new(piece);
         // If the log moved on meanwhile it is true, but not for whoever looks next.
         if self.bus.version() == version {

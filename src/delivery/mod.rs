@@ -10,6 +10,7 @@
 //! `session` carries out what a WebSocket client asks for, on both; [`connections`] counts who is there, and [`census`] who
 //! listens to what.
 
+pub(crate) mod audit;
 pub mod census;
 mod compression;
 pub mod connections;
@@ -22,3 +23,4 @@ mod model;
 mod session;
 pub mod taken;
 pub mod takeover;
+pub mod told;

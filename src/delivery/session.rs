@@ -71,7 +71,8 @@ pub(super) struct Rights<'a> {
     pub(super) metrics: &'a Metrics,
 }
 
-/// Carries out the operation in a text message, and answers it. `fresh` says whether the connection's first
+/// Carries out the operation in a text message, and answers it; how many bytes of data it published, if it did.
+/// `fresh` says whether the connection's first
 /// subscription is still to come, and may say where to begin.
 pub(super) fn operate(
     text: &str,
@@ -79,13 +80,21 @@ pub(super) fn operate(
     rights: Rights<'_>,
     fresh: &mut bool,
     out: &mut Vec<u8>,
-) {
+) -> Option<usize> {
     let (reference, op) = op::parse(text);
+    let data = match &op {
+        Ok(Op::Publish { data, .. }) => Some(data.get().len()),
+        _ => None,
+    };
     match op.and_then(|op| carry_out(op, seat, rights, fresh)) {
-        Ok(done) => Websocket.control(out, &Control::Ack(reference, done)),
+        Ok(done) => {
+            Websocket.control(out, &Control::Ack(reference, done));
+            data
+        }
         Err(problem) => {
             rights.metrics.refused(problem.code);
             refuse(out, reference, &problem);
+            None
         }
     }
 }

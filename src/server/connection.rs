@@ -11,7 +11,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Method, Version, response::Parts};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, response::Parts};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -22,7 +22,7 @@ use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 
 use super::{
     IDLE,
-    socket::{self, Socket},
+    socket::{self, Socket, Sockets},
 };
 use crate::{
     app::{Answers, Crowded, Gateway, Phase, Role},
@@ -30,8 +30,10 @@ use crate::{
         connections::Permit,
         duplex,
         taken::{Arrival, Door},
-        takeover::{self, Endless, Leave, Leaving, MayLeave},
+        takeover::{self, Endless, Entry, Leave, Leaving, MayLeave},
+        told::Tab,
     },
+    ledger::{Bill, Direction, Ledger, Payer, Purpose, Via, is_id as is_client},
 };
 
 /// What the connections of a core share.
@@ -39,6 +41,7 @@ pub(super) struct Desk {
     pub(super) gateway: Gateway,
     pub(super) answers: [Answers; 3],
     pub(super) door: Door,
+    pub(super) sockets: Rc<Sockets>,
     pub(super) phases: watch::Receiver<Phase>,
 }
 
@@ -63,8 +66,9 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     };
     let heads = socket.heads();
     let watch = socket.watch();
-    let permit = socket.permit();
-    let delivered = permit.upgrade().map(|permit| permit.borrow_mut().figures.host());
+    let counted = socket.counted();
+    let delivered = counted.upgrade().map(|counted| counted.borrow_mut().permit().figures.host());
+    let (metrics, sockets) = (desk.gateway.metrics().clone(), desk.sockets.clone());
     let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
     let (answers, may_take, leaving) =
@@ -78,9 +82,12 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             request.extensions_mut().insert(delivered.clone());
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
-        let again = permit.upgrade().is_some_and(|permit| {
+        let again = counted.upgrade().is_some_and(|counted| {
             let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-            permit.borrow_mut().figures.request(request.uri().path(), id)
+            let payer = payer(&metrics.ledger, request.uri());
+            counted.borrow_mut().begin(payer, request.method() == Method::HEAD);
+            sockets.list(&counted);
+            counted.borrow_mut().permit().figures.request(request.uri().path(), id)
         });
         let may_leave = request.method() == Method::GET || request.uri().path() == "/v1/publish";
         if may_leave && request.version() == Version::HTTP_11 {
@@ -90,6 +97,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
         let answering = service_heads.begin();
         let answers = answers.clone();
         let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
+        let counted = counted.clone();
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
             let mut response = answers.answer(request.map(Body::new)).await;
@@ -98,6 +106,11 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             }
             endless.set(response.extensions().get::<Endless>().is_some());
             drop(answering);
+            if let Some(counted) = counted.upgrade() {
+                let extensions = response.extensions_mut();
+                let (asked, told) = (extensions.remove(), extensions.remove());
+                counted.borrow_mut().wire.answer(asked.unwrap_or_default(), told.unwrap_or_default());
+            }
             match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
                 Some(leave) => {
                     *leaving.borrow_mut() = Some((response.into_parts().0, leave, heads.flushes()));
@@ -147,7 +160,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             None => {
                 if let Some((head, goes_to, _)) = exit.take() {
                     // Boxed, so that a connection that stays has no room for it.
-                    Box::pin(leave(&desk.door, connection.into_parts(), head, goes_to)).await;
+                    Box::pin(leave(&desk, connection.into_parts(), head, goes_to)).await;
                 }
             }
         }
@@ -155,14 +168,15 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
 }
 
 /// Takes a connection out of hyper, which has nothing left to write.
-async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, goes_to: Leave) {
+async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, head: Parts, goes_to: Leave) {
     let Apart { io, read_buf, .. } = apart;
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok(socket::Parts { stream, permit, request, behind }) => {
+            Ok(socket::Apart { stream, mut permit, request, asked, behind }) => {
+                book(&desk.gateway.metrics().ledger, &mut permit, asked, &entry);
                 let early = [&*read_buf, &*behind].concat();
-                door.enter(Arrival { stream, permit, early, request, head, entry });
+                desk.door.enter(Arrival { stream, permit, early, request, head, entry });
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
         },
@@ -176,8 +190,34 @@ async fn leave<S>(door: &Door, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
                 drop((bytes, head));
-                duplex::serve(socket, early, peer, times, messages).await;
+                let tab = Tab { metrics: desk.gateway.metrics().clone(), payer: socket.end_http() };
+                duplex::serve(socket, early, peer, times, messages, Some(tab)).await;
             }
         }
     }
+}
+
+/// Who pays for a request.
+fn payer(ledger: &Ledger, target: &Uri) -> Payer {
+    let via = Via::of_path(target.path());
+    let mut fields = target.query().unwrap_or_default().split('&');
+    // What is not spelled as it is allowed is refused where the fields are read.
+    let client = fields.find_map(|field| field.strip_prefix("client=")).filter(|id| is_client(id));
+    ledger.payer(via, client)
+}
+
+/// Books the request that a connection leaves with: its head and its body. One that polls is booked when it is
+/// known whether it brought anything.
+fn book(ledger: &Ledger, permit: &mut Permit, (head, body): (usize, usize), entry: &Entry) {
+    let meter = &mut permit.figures.meter;
+    if entry.wait.is_some() {
+        meter.asked = (head + body) as u32;
+        return;
+    }
+    let mut bill = Bill::of(Purpose::Heads, head);
+    if entry.offer.is_some() {
+        meter.payer().note_events(1);
+        bill.add(Purpose::Payload, body);
+    }
+    ledger.book(meter.payer(), Direction::In, &bill);
 }

@@ -22,14 +22,16 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::refusal;
+use super::{refusal, wire::Wire};
 use crate::{
     app::Gateway,
     delivery::{
+        audit::{Audit, Metered},
         connections::{End, Permit},
         taken::MAX_REQUEST,
     },
     error::Code,
+    ledger::{Ledger, Payer},
     metrics::{Metrics, Path},
 };
 
@@ -44,7 +46,7 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: Rc<RefCell<TcpStream>>,
-    permit: Rc<RefCell<Permit>>,
+    counted: Rc<RefCell<Counted>>,
     metrics: Arc<Metrics>,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
@@ -65,26 +67,86 @@ pub(super) struct Socket {
     write_stall: Duration,
 }
 
-/// A connection taken apart.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) stream: std::net::TcpStream,
-    /// Its place among the connections.
-    pub(super) permit: Permit,
-    /// Its last request, if that was kept.
-    pub(super) request: Option<Vec<u8>>,
-    /// What a hub read before hyper had the connection, and hyper has not read.
-    pub(super) behind: Vec<u8>,
-}
-
 /// Which requests of a connection have arrived, whether one is being answered, and how often all that was
 /// written had gone out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
+/// What is counted of a connection.
+#[derive(Debug)]
+pub(super) struct Counted {
+    stream: Rc<RefCell<TcpStream>>,
+    /// There until the connection leaves hyper.
+    permit: Option<Permit>,
+    pub(super) wire: Wire,
+    metrics: Arc<Metrics>,
+    is_listed: bool,
+}
+
+impl Counted {
+    /// What became of the connection so far.
+    pub(super) fn permit(&mut self) -> &mut Permit {
+        self.permit.as_mut().expect("there until the connection leaves")
+    }
+
+    /// Goes over to who pays for a request that has arrived.
+    pub(super) fn begin(&mut self, payer: Payer, is_head: bool) {
+        let Some(permit) = &mut self.permit else { return };
+        permit.figures.meter.go_over(&self.metrics.ledger, &*self.stream.borrow(), payer.clone());
+        self.wire.begin(payer, is_head);
+    }
+
+    fn received(&mut self, count: usize) {
+        self.permit().figures.received += count as u64;
+        self.metrics.flows.received(Path::Hosted).inc_by(count as u64);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            self.wire.end(&self.metrics.ledger);
+            let (ledger, figures) = (&self.metrics.ledger, &mut permit.figures);
+            figures.meter.settle_to_the_end(ledger, &*self.stream.borrow(), figures.end == End::Closed);
+        }
+    }
+}
+
+/// The connections of a core that hyper has and that are on somebody's account, or were.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(RefCell<Vec<Weak<RefCell<Counted>>>>);
+
+impl Sockets {
+    /// Has a connection looked after, if it is on an account.
+    pub(super) fn list(&self, counted: &Rc<RefCell<Counted>>) {
+        let mut own = counted.borrow_mut();
+        if !own.is_listed && own.permit().figures.meter.payer().has_account() {
+            own.is_listed = true;
+            let mut listed = self.0.borrow_mut();
+            if listed.len() == listed.capacity() {
+                listed.retain(|counted| counted.strong_count() > 0);
+            }
+            listed.push(Rc::downgrade(counted));
+        }
+    }
+}
+
+impl Metered for Sockets {
+    fn settle(&self, audit: &Audit, ledger: &Ledger) {
+        for counted in self.0.borrow().iter().filter_map(Weak::upgrade) {
+            let Counted { stream, permit, .. } = &mut *counted.borrow_mut();
+            if let Some(permit) = permit
+                && audit.concerns(permit.figures.meter.payer())
+            {
+                permit.figures.meter.settle(ledger, &*stream.borrow());
+            }
+        }
+    }
+}
+
 /// Looks past what a client sends that gets an answer without an end, for the end of the client.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Rc<RefCell<TcpStream>>);
+pub(super) struct Watch(Rc<RefCell<TcpStream>>, Weak<RefCell<Counted>>);
 
 impl Watch {
     /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
@@ -95,7 +157,14 @@ impl Watch {
             let mut scratch = [0; 1024];
             let mut read = ReadBuf::new(&mut scratch);
             match std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut read)) {
-                Ok(()) if !read.filled().is_empty() => {}
+                Ok(()) if !read.filled().is_empty() => {
+                    if let Some(counted) = self.1.upgrade() {
+                        let count = read.filled().len();
+                        counted.borrow_mut().received(count);
+                        let counted = counted.borrow();
+                        counted.wire.read_past(&counted.metrics.ledger, count);
+                    }
+                }
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
@@ -119,6 +188,19 @@ impl Drop for Stalled {
     fn drop(&mut self) {
         self.0.stalled.dec();
     }
+}
+
+/// A connection that leaves hyper.
+pub(super) struct Apart {
+    pub(super) stream: std::net::TcpStream,
+    /// Its place among the connections.
+    pub(super) permit: Permit,
+    /// The last request, if it was kept.
+    pub(super) request: Option<Vec<u8>>,
+    /// How many bytes of it were its head and its body.
+    pub(super) asked: (usize, usize),
+    /// What a hub read before hyper had the connection, and hyper has not read.
+    pub(super) behind: Vec<u8>,
 }
 
 /// A request that is being answered.
@@ -157,10 +239,18 @@ impl Socket {
         stream.set_nodelay(true)?;
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
+        let (stream, metrics) = (Rc::new(RefCell::new(stream)), gateway.metrics().clone());
+        let counted = Counted {
+            stream: stream.clone(),
+            permit: Some(permit),
+            wire: Wire::new(),
+            metrics: metrics.clone(),
+            is_listed: false,
+        };
         Ok(Self {
-            stream: Rc::new(RefCell::new(stream)),
-            permit: Rc::new(RefCell::new(permit)),
-            metrics: gateway.metrics().clone(),
+            stream,
+            counted: Rc::new(RefCell::new(counted)),
+            metrics,
             read: read.into(),
             request: Some(Vec::new()),
             requests_kept: 0,
@@ -180,13 +270,20 @@ impl Socket {
     }
 
     /// Where the service notes what the connection comes to.
-    pub(super) fn permit(&self) -> Weak<RefCell<Permit>> {
-        Rc::downgrade(&self.permit)
+    pub(super) fn counted(&self) -> Weak<RefCell<Counted>> {
+        Rc::downgrade(&self.counted)
     }
 
     /// What notices that the peer is gone.
     pub(super) fn watch(&self) -> Watch {
-        Watch(self.stream.clone())
+        Watch(self.stream.clone(), self.counted())
+    }
+
+    /// What follows is not HTTP; who pays for it.
+    pub(super) fn end_http(&mut self) -> Payer {
+        let mut counted = self.counted.borrow_mut();
+        counted.wire.end_http();
+        counted.permit().figures.meter.payer().clone()
     }
 
     /// What follows are no requests.
@@ -197,16 +294,27 @@ impl Socket {
     }
 
     /// Takes the connection apart, of which hyper read `unread` bytes that it did not understand yet.
-    pub(super) fn into_parts(self, unread: usize) -> io::Result<Parts> {
+    pub(super) fn into_parts(self, unread: usize) -> io::Result<Apart> {
         let request = self.request.and_then(|mut request| {
             let length = request.len().checked_sub(unread)?;
             request.truncate(length);
             Some(request)
         });
+        let counted = Rc::into_inner(self.counted).ok_or(io::ErrorKind::ResourceBusy)?;
+        let mut counted = counted.into_inner();
+        let asked = counted.wire.leave();
+        let permit = counted.permit.take().ok_or(io::ErrorKind::ResourceBusy)?;
+        drop(counted);
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
-        let permit = Rc::into_inner(self.permit).ok_or(io::ErrorKind::ResourceBusy)?;
-        let (stream, permit) = (stream.into_inner().into_std()?, permit.into_inner());
-        Ok(Parts { stream, permit, request, behind: self.read.into() })
+        let stream = stream.into_inner().into_std()?;
+        Ok(Apart { stream, permit, request, asked, behind: self.read.into() })
+    }
+
+    /// Forgets the last request once it is answered without an end: nobody will ask for it.
+    fn forget_request(&mut self) {
+        if self.request.is_some() && self.counted.borrow().wire.is_endless() {
+            self.request = None;
+        }
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -240,7 +348,9 @@ impl Socket {
             Some(Poll::Ready(())) => {
                 // A client that began a request is told, as far as it takes that.
                 if self.request.as_ref().is_none_or(|request| !request.is_empty()) {
-                    _ = self.stream.borrow().try_write(&refusal::too_slow());
+                    let answer = refusal::too_slow();
+                    let written = self.stream.borrow().try_write(&answer);
+                    _ = self.sent(Poll::Ready(written), &[io::IoSlice::new(&answer)]);
                     self.metrics.refused(Code::RequestTimeout);
                 }
                 Err(io::ErrorKind::TimedOut.into())
@@ -274,17 +384,25 @@ impl Socket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.sent(Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes))
+        let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, bytes);
+        self.sent(written, &[io::IoSlice::new(bytes)])
     }
 
-    /// Counts what the kernel took.
-    fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Counts what the kernel took of these.
+    fn sent(&self, written: Poll<io::Result<usize>>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(count)) => {
-                self.permit.borrow_mut().figures.sent += *count as u64;
+                let counted = &mut *self.counted.borrow_mut();
+                counted.permit().figures.sent += *count as u64;
                 self.metrics.flows.sent(Path::Hosted).inc_by(*count as u64);
+                let mut left = *count;
+                for buf in bufs {
+                    let taken = left.min(buf.len());
+                    counted.wire.wrote(&self.metrics.ledger, &buf[..taken]);
+                    left -= taken;
+                }
             }
-            Poll::Ready(Err(_)) => self.permit.borrow_mut().figures.end = End::Failed,
+            Poll::Ready(Err(_)) => self.counted.borrow_mut().permit().figures.end = End::Failed,
             Poll::Pending => {}
         }
         written
@@ -300,8 +418,10 @@ impl Socket {
             .stall_due
             .get_or_insert_with(|| (Box::pin(sleep(self.write_stall)), Stalled::new(&self.metrics)));
         std::task::ready!(due.as_mut().poll(cx));
-        if self.permit.borrow().figures.end != End::Stalled {
-            self.permit.borrow_mut().figures.end = End::Stalled;
+        let mut counted = self.counted.borrow_mut();
+        let end = &mut counted.permit().figures.end;
+        if *end != End::Stalled {
+            *end = End::Stalled;
             self.metrics.cut.inc();
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -315,8 +435,8 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let is_new = self.read.is_empty();
-        let read = if is_new {
+        let is_early = !self.read.is_empty();
+        let read = if !is_early {
             Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, buf)
         } else {
             let count = self.read.len().min(buf.remaining());
@@ -326,12 +446,14 @@ impl AsyncRead for Socket {
         };
         let got_bytes = buf.filled().len() > before;
         if got_bytes {
-            // What a hub has read before was counted there.
-            if is_new {
-                let count = (buf.filled().len() - before) as u64;
-                self.permit.borrow_mut().figures.received += count;
-                self.metrics.flows.received(Path::Hosted).inc_by(count);
+            let counted = &mut *self.counted.borrow_mut();
+            if !is_early {
+                // What was read before is counted where it was read.
+                counted.received(buf.filled().len() - before);
             }
+            counted.wire.read(&counted.metrics.ledger, &buf.filled()[before..]);
+        }
+        if got_bytes {
             self.keep(&buf.filled()[before..]);
         }
         self.poll_head(cx, got_bytes)?;
@@ -342,6 +464,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.poll_refusal(cx, buf);
+        self.forget_request();
         self.stalled(cx, written)
     }
 
@@ -361,10 +484,11 @@ impl AsyncWrite for Socket {
                 }),
                 _ => {
                     let written = Pin::new(&mut *self.stream.borrow_mut()).poll_write_vectored(cx, bufs);
-                    self.sent(written)
+                    self.sent(written, bufs)
                 }
             },
         };
+        self.forget_request();
         self.stalled(cx, written)
     }
 

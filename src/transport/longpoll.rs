@@ -31,6 +31,7 @@ use super::{Hold, Transport, control::Control, poll::Poll};
 use crate::{
     bus::reader::Batch,
     event::{Cursor, Event},
+    ledger::Bill,
 };
 
 /// Long polling.
@@ -47,7 +48,7 @@ impl Transport for Longpoll {
     }
 
     fn fields(&self) -> &'static [&'static str] {
-        &["topic", "after", "last", "limit", "timeout"]
+        &["topic", "after", "last", "limit", "timeout", "client"]
     }
 
     fn head(&self) -> &'static [(&'static str, &'static str)] {
@@ -70,5 +71,9 @@ impl Transport for Longpoll {
     /// The whole answer: the same as to a short poll.
     fn batch(&self, out: &mut Vec<u8>, batch: &Batch) {
         Poll.batch(out, batch);
+    }
+
+    fn bill(&self, batch: &Batch, bytes: usize) -> Bill {
+        Poll.bill(batch, bytes)
     }
 }

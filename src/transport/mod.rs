@@ -19,6 +19,7 @@ use self::control::Control;
 use crate::{
     bus::reader::Batch,
     event::{Cursor, Event},
+    ledger::{Bill, Purpose},
 };
 
 /// A way from the bus to a subscriber.
@@ -55,6 +56,17 @@ pub trait Transport: Debug + Sync {
         for event in &batch.events {
             self.event(out, event);
         }
+    }
+
+    /// What the bytes of a [`Self::batch`] are for, of which there are so many.
+    fn bill(&self, batch: &Batch, bytes: usize) -> Bill {
+        let mut gap = Vec::new();
+        if let Some(told) = &batch.gap {
+            self.control(&mut gap, &Control::Gap(told));
+        }
+        let mut bill = Bill::of(Purpose::Controls, gap.len());
+        bill.add_events(&batch.events, bytes - gap.len());
+        bill
     }
 }
 

@@ -31,8 +31,9 @@ use super::{
     control::{Control, gap_members, put},
 };
 use crate::{
-    bus::reader::Batch,
+    bus::reader::{Batch, Gap},
     event::{Cursor, Event},
+    ledger::{Bill, Purpose},
 };
 
 /// Short polling.
@@ -49,7 +50,7 @@ impl Transport for Poll {
     }
 
     fn fields(&self) -> &'static [&'static str] {
-        &["topic", "after", "last", "limit", "until"]
+        &["topic", "after", "last", "limit", "until", "client"]
     }
 
     fn head(&self) -> &'static [(&'static str, &'static str)] {
@@ -83,10 +84,24 @@ impl Transport for Poll {
             out.extend_from_slice(b",\"more\":true");
         }
         if let Some(gap) = &batch.gap {
-            out.extend_from_slice(b",\"gap\":{");
-            gap_members(out, gap);
-            out.push(b'}');
+            put_gap(out, gap);
         }
         out.push(b'}');
     }
+
+    fn bill(&self, batch: &Batch, bytes: usize) -> Bill {
+        let mut gap = Vec::new();
+        if let Some(told) = &batch.gap {
+            put_gap(&mut gap, told);
+        }
+        let mut bill = Bill::of(Purpose::Controls, gap.len());
+        bill.add_events(&batch.events, bytes - gap.len());
+        bill
+    }
+}
+
+fn put_gap(out: &mut Vec<u8>, gap: &Gap) {
+    out.extend_from_slice(b",\"gap\":{");
+    gap_members(out, gap);
+    out.push(b'}');
 }

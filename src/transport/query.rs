@@ -1,6 +1,6 @@
 //! What a subscriber asks for: the same fields for every transport, in the query or in a form.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::{
     error::Problem,
     event::Cursor,
     fields::{Fields, out_of},
+    ledger::account::{MAX_ID, is_id},
     topic::{Pattern, Subscription},
 };
 
@@ -42,6 +43,8 @@ pub struct Query {
     pub until: Option<Cursor>,
     /// How long a stream is silent before a heartbeat.
     pub heartbeat: Duration,
+    /// On whose account of the ledger it is.
+    pub client: Option<String>,
 }
 
 impl Query {
@@ -66,6 +69,7 @@ impl Query {
             timeout: fields.seconds("timeout", TIMEOUTS)?.unwrap_or(config.longpoll_timeout),
             until: fields.cursor("until")?,
             heartbeat: fields.seconds("heartbeat", HEARTBEATS)?.unwrap_or(config.heartbeat),
+            client: client(&mut fields)?,
         };
         if query.until.is_some() && !matches!(query.position, Position::After(_) | Position::Earliest) {
             return Err(Problem::invalid("until", "it needs 'after' to say from where"));
@@ -94,9 +98,16 @@ pub fn described(field: &str, config: &Config) -> (Value, &'static str) {
         ),
         "until" => (cursor, "A cursor: events up to it. Needs `after`."),
         "timeout" => (seconds(&TIMEOUTS, config.longpoll_timeout), "Seconds to wait."),
+        "client" => client_described(),
         "heartbeat" => (seconds(&HEARTBEATS, config.heartbeat), "Seconds of silence before a heartbeat."),
         _ => panic!("no transport has a field {field:?}"),
     }
+}
+
+/// What `client` may hold, as a JSON schema, and what it is for.
+pub fn client_described() -> (Value, &'static str) {
+    let pattern = format!("^[A-Za-z0-9_.-]{{1,{MAX_ID}}}$");
+    (json!({"type": "string", "pattern": pattern}), "On whose account of the ledger the request is.")
 }
 
 /// Reads a list of topics and patterns.
@@ -123,6 +134,20 @@ pub fn subscription<'a>(
 /// A [`Problem`] with the field `topic`.
 pub fn pattern(text: &str) -> Result<Pattern, Problem> {
     Pattern::parse(text).map_err(|error| Problem::invalid("topic", format!("{text:?}: {error}")))
+}
+
+/// Reads on whose account of the ledger a request is.
+///
+/// # Errors
+/// A [`Problem`] with the field `client`.
+pub fn client(fields: &mut Fields<'_>) -> Result<Option<String>, Problem> {
+    match fields.take("client") {
+        Some(id) if !is_id(&id) => {
+            let detail = format!("it must be 1 to {MAX_ID} of A-Z, a-z, 0-9, '_', '.' and '-'");
+            Err(Problem::invalid("client", detail))
+        }
+        id => Ok(id.map(Cow::into_owned)),
+    }
 }
 
 /// Reads where to begin from the two fields that may say it.
@@ -178,6 +203,7 @@ mod tests {
         assert_eq!(parse(&Longpoll, "topic=a&timeout=0.25").unwrap().timeout, Duration::from_millis(250));
         assert_eq!(parse(&Chunked, "topic=a+b&heartbeat=5").unwrap().heartbeat, Duration::from_secs(5));
         assert_eq!(parse(&Chunked, "topic=a&last=2").unwrap().position, Position::Last(2));
+        assert_eq!(parse(&Poll, "topic=a&client=A_b.c-9").unwrap().client.as_deref(), Some("A_b.c-9"));
     }
 
     #[test]
@@ -199,6 +225,9 @@ mod tests {
             ("topic=a&until=z-1", "until"),
             ("topic=a&after=z-1&until=", "until"),
             ("topic=a&%ff=1", "%ff"),
+            ("topic=a&client=", "client"),
+            ("topic=a&client=a%20b", "client"),
+            ("topic=a&client=a&client=a", "client"),
         ] {
             assert_eq!(parse(&Poll, query).unwrap_err().field.as_deref(), Some(field), "{query}");
         }

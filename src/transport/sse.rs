@@ -54,7 +54,7 @@ impl Transport for Sse {
     }
 
     fn fields(&self) -> &'static [&'static str] {
-        &["topic", "after", "last", "heartbeat"]
+        &["topic", "after", "last", "heartbeat", "client"]
     }
 
     fn head(&self) -> &'static [(&'static str, &'static str)] {

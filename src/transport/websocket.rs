@@ -52,7 +52,7 @@ impl Transport for Websocket {
     }
 
     fn fields(&self) -> &'static [&'static str] {
-        &["topic", "after", "last", "heartbeat"]
+        &["topic", "after", "last", "heartbeat", "client"]
     }
 
     fn head(&self) -> &'static [(&'static str, &'static str)] {

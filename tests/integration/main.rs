@@ -15,6 +15,7 @@
 //! - `wire_errors`: each refusal, its status and its problem document
 //! - `wire_http`: the protocol beneath, at its edges
 //! - `observe`: metrics, statistics and the log, against what was done
+//! - `ledger`: what every byte was for, against the bytes and against a capture of the packets
 //! - `openapi`: the description of the endpoints, against what they answer
 //! - `clients`: programs of other hands, which `docs/clients.md` shows
 //! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
@@ -30,6 +31,7 @@ mod frames;
 mod harness;
 mod http;
 mod kernel;
+mod ledger;
 mod nginx;
 mod observe;
 mod openapi;

@@ -99,7 +99,12 @@ fn requests<'a>(
 ) -> Vec<(&'a Server, Vec<u8>)> {
     let (path, strict) = (operation.path, &gateways.strict);
     let subscribes = ["/v1/poll", "/v1/longpoll", "/v1/chunked", "/v1/sse", "/v1/websocket"].contains(&path);
-    let query = if subscribes || path == "/v1/publish" { "?topic=a" } else { "" };
+    let query = match path {
+        "/v1/ledger" => "?client=c",
+        "/v1/publish" => "?topic=a&client=c",
+        _ if subscribes => "?topic=a&client=c",
+        _ => "",
+    };
     let target = format!("{path}{query}");
     let good = |headers: &[&str]| match (path, operation.is_post) {
         ("/v1/websocket" | "/v1/echo", _) => handshake(&target, headers).into_bytes(),

@@ -74,6 +74,7 @@ fn packages() -> Vec<&'static str> {
         (succeeds("g++", &["--version"]), "g++"),
         (succeeds("go", &["version"]), "golang-go"),
         (succeeds("jq", &["--version"]), "jq"),
+        (succeeds("tshark", &["--version"]), "tshark"),
         (succeeds("systemd-analyze", &["--version"]), "systemd"),
         (succeeds("/usr/sbin/nginx", &["-v"]), "nginx-light"),
         (succeeds("python3", &["-c", "import venv, ensurepip"]), "python3-venv"),

@@ -72,6 +72,13 @@ impl Groups {
         self.groups.iter().map(|(_, group)| (&*group.subscription, &*group.members))
     }
 
+    /// Whether anybody listens to a topic.
+    pub(super) fn is_listened_to(&self, topic: &Topic) -> bool {
+        let mut found = false;
+        self.interest.matching(topic, &mut |_| found = true);
+        found
+    }
+
     /// Visits who listens to a topic; a connection once for each of its patterns that matches.
     pub(super) fn matching(&self, topic: &Topic, mut visit: impl FnMut(u32)) {
         self.interest.matching(topic, &mut |number| {

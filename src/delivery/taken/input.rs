@@ -27,6 +27,7 @@ use crate::{
         session::{self, Rights, Seat},
     },
     event::Cursor,
+    ledger::{Bill, Direction, Purpose, bill},
     topic::{Pattern, Subscription},
     wsframe::{self, Decoder, Incoming, Violation},
 };
@@ -37,6 +38,13 @@ const READS: usize = 4;
 const REST: Duration = Duration::from_secs(1);
 /// Answers that may wait to be sent before no more operations are read.
 const ANSWERS: usize = 64 << 10;
+
+/// Answers that go out together, and what they are for.
+#[derive(Default)]
+struct Answers {
+    bytes: Vec<u8>,
+    bill: Bill,
+}
 
 /// What a read came to.
 enum Heard {
@@ -92,7 +100,7 @@ impl Taken {
     fn read_past(&mut self, key: u32) {
         for _ in 0..READS {
             match self.receive(key) {
-                Heard::Bytes(_) => {}
+                Heard::Bytes(count) => self.book(key, Direction::In, &Bill::of(Purpose::Heads, count)),
                 Heard::Nothing => return,
                 Heard::Gone => return self.remove(key, End::Closed),
             }
@@ -136,6 +144,8 @@ impl Taken {
                 record.state = State::Waiting;
                 record.caught_up = false;
                 record.permit.figures.requests += 1;
+                record.permit.figures.meter.asked = request.len() as u32;
+                record.payer().note_request();
                 self.due_in(key, timeout);
                 self.list(key);
             }
@@ -154,7 +164,7 @@ impl Taken {
         let mut input =
             record.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input)).unwrap_or_default();
         record.tidy();
-        let mut answers = Vec::new();
+        let mut answers = Answers::default();
         let mut is_other = record.posting.is_none();
         for _ in 0..READS {
             match self.receive(key) {
@@ -164,12 +174,12 @@ impl Taken {
                 Heard::Gone => self.records[key as usize].unread = false,
             }
             is_other |= self.publish(key, &mut input, &mut answers);
-            if is_other || !self.records[key as usize].unread || answers.len() >= ANSWERS {
+            if is_other || !self.records[key as usize].unread || answers.bytes.len() >= ANSWERS {
                 break;
             }
         }
-        if !answers.is_empty() {
-            self.say(key, &answers);
+        if !answers.bytes.is_empty() {
+            self.say(key, &answers.bytes, answers.bill);
         }
         let Some(record) = self.records.get_mut(key as usize) else { return };
         if record.blocked {
@@ -194,7 +204,7 @@ impl Taken {
     }
 
     /// Publishes the requests at the beginning of `input`, and takes them off it; whether something else follows.
-    fn publish(&mut self, key: u32, input: &mut BytesMut, answers: &mut Vec<u8>) -> bool {
+    fn publish(&mut self, key: u32, input: &mut BytesMut, answers: &mut Answers) -> bool {
         let record = &mut self.records[key as usize];
         let Some(posting) = &record.posting else { return true };
         let publisher = &self.settings.publisher;
@@ -209,7 +219,12 @@ impl Taken {
                 posting.draft(publisher, body).and_then(|draft| publisher.publish(vec![draft], None));
             let Ok(ids) = published else { return true };
             self.settings.metrics.publishing.observe(publisher.now().saturating_sub(arrived));
-            posting.answer(answers, ids[0]);
+            answers.bill += posting.answer(&mut answers.bytes, ids[0]);
+            let asked = Bill::of(Purpose::Heads, length - body.len()).and(Purpose::Payload, body.len());
+            let payer = record.permit.figures.meter.payer();
+            self.sums.book(payer, Direction::In, &asked);
+            payer.note_request();
+            payer.note_events(1);
             record.permit.figures.requests = record.permit.figures.requests.saturating_add(1);
             input.advance(length);
         }
@@ -227,7 +242,7 @@ impl Taken {
     }
 
     fn read_frames(&mut self, key: u32) {
-        let mut out = Vec::new();
+        let mut out = Answers::default();
         for _ in 0..READS {
             let record = &mut self.records[key as usize];
             if record.unsent() >= ANSWERS {
@@ -236,8 +251,9 @@ impl Taken {
                 return;
             }
             let backlog = record.backlog.as_deref_mut();
-            let (mut input, decoder) = backlog.map_or((BytesMut::new(), None), |backlog| {
-                (std::mem::take(&mut backlog.input), backlog.decoder.take())
+            let (mut input, decoder, mut heard) = backlog.map_or((BytesMut::new(), None, 0), |backlog| {
+                let heard = std::mem::take(&mut backlog.heard);
+                (std::mem::take(&mut backlog.input), backlog.decoder.take(), heard)
             });
             let mut decoder = decoder.unwrap_or_else(|| Decoder::new(self.settings.max_message));
             let gone = match self.receive(key) {
@@ -247,17 +263,26 @@ impl Taken {
                     false
                 }
                 Heard::Nothing if input.is_empty() => {
-                    self.keep(key, input, decoder);
+                    self.keep(key, input, decoder, heard);
                     return;
                 }
                 Heard::Nothing => false,
                 Heard::Gone => true,
             };
             while let State::Open | State::Closing = self.records[key as usize].state {
-                match decoder.decode(&mut input) {
-                    Ok(Some(incoming)) => self.take(key, incoming, &mut out),
+                let before = input.len();
+                let decoded = decoder.decode(&mut input);
+                heard += before - input.len();
+                match decoded {
+                    Ok(Some(incoming)) => {
+                        let bill = self.take(key, incoming, heard, &mut out);
+                        self.book(key, Direction::In, &bill);
+                        heard -= bill.total();
+                    }
                     Ok(None) => break,
                     Err(Violation { code, reason }) => {
+                        let rest = std::mem::take(&mut heard) + input.len();
+                        self.book(key, Direction::In, &Bill::of(Purpose::Controls, rest));
                         // All that is still heard is the answer to our close, at the head of a read.
                         input.clear();
                         decoder = Decoder::new(self.settings.max_message);
@@ -269,10 +294,10 @@ impl Taken {
                 }
             }
             let whole = !self.records[key as usize].unread;
-            self.keep(key, input, decoder);
-            if !out.is_empty() {
-                self.say(key, &out);
-                out.clear();
+            self.keep(key, input, decoder, heard);
+            if !out.bytes.is_empty() {
+                self.say(key, &out.bytes, std::mem::take(&mut out.bill));
+                out.bytes.clear();
             }
             let Some(record) = self.records.get(key as usize) else { return };
             match record.state {
@@ -287,43 +312,57 @@ impl Taken {
     }
 
     /// Keeps what is no whole message yet.
-    fn keep(&mut self, key: u32, input: BytesMut, decoder: Decoder) {
+    fn keep(&mut self, key: u32, input: BytesMut, decoder: Decoder, heard: usize) {
         let record = &mut self.records[key as usize];
         if !input.is_empty() || !decoder.is_idle() {
             let backlog = record.backlog();
             backlog.input = input;
+            backlog.heard = heard;
             backlog.decoder = Some(decoder);
         }
         record.tidy();
     }
 
-    fn violated(&mut self, key: u32, code: u16, reason: &str, out: &mut Vec<u8>) {
-        wsframe::close(out, code, reason);
+    fn violated(&mut self, key: u32, code: u16, reason: &str, out: &mut Answers) {
+        out.add(Purpose::Controls, |out| wsframe::close(out, code, reason));
         self.records[key as usize].state = State::Closing;
         self.due_in(key, ticks(super::output::GOODBYE));
     }
 
-    fn take(&mut self, key: u32, incoming: Incoming, out: &mut Vec<u8>) {
+    /// Carries out what was decoded from so many bytes; what they were for. Of those of a message that is under way
+    /// around it, nothing is known yet.
+    fn take(&mut self, key: u32, incoming: Incoming, bytes: usize, out: &mut Answers) -> Bill {
         let record = &mut self.records[key as usize];
         if record.state == State::Closing {
             // We closed, and wait for nothing but the answer.
             if matches!(incoming, Incoming::Close(_)) {
                 record.state = State::Ending;
             }
-            return;
+            return Bill::of(Purpose::Controls, bytes);
         }
+        let whole = Bill::of(Purpose::Controls, bytes);
         match (incoming, record.kind) {
-            (Incoming::Ping(payload), _) => wsframe::pong(out, &payload),
-            (Incoming::Pong(_) | Incoming::Deflated(..), _) => {}
+            (Incoming::Ping(payload), _) => {
+                out.add(Purpose::Heartbeats, |out| wsframe::pong(out, &payload));
+                return bill::control_frame(payload.len());
+            }
+            (Incoming::Pong(payload), _) => return bill::control_frame(payload.len()),
+            (Incoming::Deflated(..), _) => {}
             (Incoming::Close(reason), _) => {
-                match reason {
+                out.add(Purpose::Controls, |out| match reason {
                     Some((code, reason)) => wsframe::close(out, code, &reason),
                     None => wsframe::close_empty(out),
-                }
+                });
                 record.state = State::Ending;
             }
-            (Incoming::Text(text), Kind::Echo) => wsframe::text(out, &text),
-            (Incoming::Binary(bytes), Kind::Echo) => wsframe::binary(out, &bytes),
+            (Incoming::Text(text), Kind::Echo) => {
+                out.echo(text.len(), |out| wsframe::text(out, &text));
+                return bill::message(bytes, text.len(), text.len());
+            }
+            (Incoming::Binary(data), Kind::Echo) => {
+                out.echo(data.len(), |out| wsframe::binary(out, &data));
+                return bill::message(bytes, data.len(), data.len());
+            }
             (Incoming::Binary(_), _) => self.violated(key, 1003, "text_only", out),
             (Incoming::Text(text), _) => {
                 let text = str::from_utf8(&text).expect("a decoded text is UTF-8");
@@ -339,11 +378,18 @@ impl Taken {
                     groups: &mut self.groups,
                     bus: &self.settings.bus,
                 };
-                session::operate(text, &mut chair, rights, &mut fresh, out);
+                let mut published = None;
+                out.add(Purpose::Controls, |out| {
+                    published = session::operate(text, &mut chair, rights, &mut fresh, out);
+                });
                 self.records[key as usize].fresh = fresh;
                 self.list(key);
+                if let Some(data) = published {
+                    return bill::message(bytes, text.len(), data);
+                }
             }
         }
+        whole
     }
 
     fn receive(&mut self, key: u32) -> Heard {
@@ -363,6 +409,20 @@ impl Taken {
             }
             Err(_) => Heard::Gone,
         }
+    }
+}
+
+impl Answers {
+    fn add(&mut self, purpose: Purpose, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        self.bill.add(purpose, self.bytes.len() - before);
+    }
+
+    fn echo(&mut self, payload: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        self.bill += bill::message(self.bytes.len() - before, payload, payload);
     }
 }
 

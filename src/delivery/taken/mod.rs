@@ -24,6 +24,7 @@ use std::{
     io,
     net::TcpStream,
     os::fd::OwnedFd,
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -53,12 +54,14 @@ use self::{
     record::{NEVER, Record, State},
 };
 use super::{
+    audit::{Audit, Metered},
     census::{self, Census, Listeners},
     connections::{End, Permit},
     takeover::{self, Entry, PublishHead},
 };
 use crate::{
     bus::{Bus, reader::Position},
+    ledger::{Bill, Direction, Purpose, Sums},
     metrics::{Metrics, Path},
     publish::Publisher,
     topic::Subscription,
@@ -128,6 +131,7 @@ pub(crate) struct Taken {
     arrivals: mpsc::UnboundedReceiver<Arrival>,
     backs: mpsc::UnboundedSender<Back>,
     census: mpsc::UnboundedReceiver<oneshot::Sender<Census>>,
+    audits: mpsc::UnboundedReceiver<Audit>,
     drain: Arc<Notify>,
     tick: Interval,
 
@@ -149,6 +153,11 @@ pub(crate) struct Taken {
     /// Bytes that came in and went out in this turn.
     received: u64,
     sent: u64,
+    /// What they were for.
+    sums: Sums,
+    /// The connections that are on somebody's account, and what looks after those of this core that hyper has.
+    accounted: HashSet<u32>,
+    hosted: Rc<dyn Metered>,
 }
 
 /// The way to the taken connections of a core.
@@ -156,6 +165,7 @@ pub(crate) struct Taken {
 pub(crate) struct Door {
     arrivals: mpsc::UnboundedSender<Arrival>,
     census: mpsc::UnboundedSender<oneshot::Sender<Census>>,
+    audits: mpsc::UnboundedSender<Audit>,
     drain: Arc<Notify>,
 }
 
@@ -172,6 +182,11 @@ impl Door {
         census.await.unwrap_or_default()
     }
 
+    /// Has accounts audited; see [`Audit`].
+    pub(crate) fn audit(&self, audit: Audit) {
+        _ = self.audits.send(audit);
+    }
+
     /// Tells everyone inside that the gateway goes.
     pub(crate) fn drain(&self) {
         self.drain.notify_one();
@@ -179,11 +194,15 @@ impl Door {
 }
 
 impl Taken {
-    /// The taken connections of the core that runs this, the way to them, and the way back from them.
+    /// The taken connections of the core that runs this, the way to them, and the way back from them. `hosted`
+    /// are the core's other ones.
     ///
     /// # Errors
     /// If the kernel has no epoll instance left.
-    pub(crate) fn new(settings: Settings) -> io::Result<(Self, Door, mpsc::UnboundedReceiver<Back>)> {
+    pub(crate) fn new(
+        settings: Settings,
+        hosted: Rc<dyn Metered>,
+    ) -> io::Result<(Self, Door, mpsc::UnboundedReceiver<Back>)> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         #[expect(
             deprecated,
@@ -193,6 +212,7 @@ impl Taken {
         let (door, arrivals) = mpsc::unbounded_channel();
         let (backs, back) = mpsc::unbounded_channel();
         let (ask, census) = mpsc::unbounded_channel();
+        let (order, audits) = mpsc::unbounded_channel();
         let drain = Arc::new(Notify::new());
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -205,6 +225,7 @@ impl Taken {
             arrivals,
             backs,
             census,
+            audits,
             drain: drain.clone(),
             tick,
             records: Slab::new(),
@@ -219,8 +240,11 @@ impl Taken {
             draining: false,
             received: 0,
             sent: 0,
+            sums: Sums::default(),
+            accounted: HashSet::new(),
+            hosted,
         };
-        Ok((taken, Door { arrivals: door, census: ask, drain }, back))
+        Ok((taken, Door { arrivals: door, census: ask, audits: order, drain }, back))
     }
 
     /// Serves them for as long as the core runs.
@@ -241,6 +265,7 @@ impl Taken {
                     () = self.bell.notified() => { yield_now().await; self.list_concerned(); }
                     _ = self.epoll.readable() => {}
                     Some(asked) = self.census.recv() => { _ = asked.send(self.take_census()); }
+                    Some(audit) = self.audits.recv() => self.audit(audit),
                     _ = self.tick.tick(), if occupied => ticked = true,
                 }
             } else {
@@ -254,6 +279,9 @@ impl Taken {
                 ticked = self.tick.tick().now_or_never().is_some();
                 if let Ok(asked) = self.census.try_recv() {
                     _ = asked.send(self.take_census());
+                }
+                if let Ok(audit) = self.audits.try_recv() {
+                    self.audit(audit);
                 }
             }
             self.now = ticks(self.settings.publisher.now());
@@ -278,7 +306,8 @@ impl Taken {
         if self.sent > 0 {
             metrics.flows.sent(Path::Taken).inc_by(std::mem::take(&mut self.sent));
         }
-        self.pieces.count(metrics, || self.settings.publisher.now());
+        self.pieces.count(metrics, &mut self.sums, || self.settings.publisher.now());
+        self.sums.hand_over(&metrics.ledger);
     }
 
     fn take_census(&self) -> Census {
@@ -293,6 +322,33 @@ impl Taken {
             census.count(subscription, listeners);
         }
         census
+    }
+
+    fn audit(&mut self, audit: Audit) {
+        if audit.settles {
+            let ledger = &self.settings.metrics.ledger;
+            for key in &self.accounted {
+                let record = &mut self.records[*key as usize];
+                if audit.concerns(record.payer()) {
+                    record.permit.figures.meter.settle(ledger, &record.socket);
+                }
+            }
+            self.hosted.settle(&audit, ledger);
+        }
+        let listened = audit.topics().map(|topic| self.groups.is_listened_to(topic)).collect();
+        audit.answer(listened);
+    }
+
+    /// Books bytes of a connection.
+    fn book(&mut self, key: u32, direction: Direction, bill: &Bill) {
+        self.sums.book(self.records[key as usize].payer(), direction, bill);
+    }
+
+    /// Books the request that was answered.
+    fn book_asked(&mut self, key: u32, purpose: Purpose) {
+        let record = &mut self.records[key as usize];
+        let asked = std::mem::take(&mut record.permit.figures.meter.asked);
+        self.sums.book(record.payer(), Direction::In, &Bill::of(purpose, asked as usize));
     }
 
     /// Lists whom the events concern that were published since the last look.
@@ -393,8 +449,17 @@ impl Taken {
             permit,
         });
         record.reader.share(shared);
-        if !early.is_empty() {
-            record.backlog().input = early[..].into();
+        if record.payer().has_account() {
+            self.accounted.insert(key);
+        }
+        match kind {
+            // Nothing can follow such a request.
+            Kind::Chunked | Kind::Sse => {
+                let heads = Bill::of(Purpose::Heads, early.len());
+                self.sums.book(record.payer(), Direction::In, &heads);
+            }
+            _ if early.is_empty() => {}
+            _ => record.backlog().input = early[..].into(),
         }
         if self.due.len() <= key as usize {
             self.due.resize(key as usize + 1, NEVER);
@@ -411,11 +476,12 @@ impl Taken {
         self.due_in(key, wait);
         if let Some((head, id)) = first {
             let mut opening = Vec::with_capacity(256);
-            posting::answer(&head, &mut opening, id);
-            self.say(key, &opening);
+            let bill = posting::answer(&head, &mut opening, id);
+            self.say(key, &opening, bill);
         } else if self.records[key as usize].question.is_none() {
             let mut opening = Vec::with_capacity(512);
             takeover::write_head(&mut opening, &head);
+            let bill = Bill::of(Purpose::Heads, opening.len());
             match kind {
                 Kind::Echo | Kind::Publish => {}
                 Kind::Websocket => Websocket.hello(&mut opening, &entry.hello, self.settings.retry),
@@ -423,7 +489,8 @@ impl Taken {
                     kind.transport().hello(out, &entry.hello, self.settings.retry);
                 }),
             }
-            self.say(key, &opening);
+            let hello = opening.len() - bill.total();
+            self.say(key, &opening, bill.and(Purpose::Controls, hello));
         }
         let unread = self.records.get(key as usize).is_some_and(|record| record.unread);
         if unread && (kind.is_framed() || kind == Kind::Publish) {
@@ -514,13 +581,29 @@ impl Taken {
     }
 
     fn remove(&mut self, key: u32, end: End) {
+        self.book_rest(key);
         let mut record = self.take_out(key);
+        let (ledger, is_orderly) = (&self.settings.metrics.ledger, end == End::Closed);
+        record.permit.figures.meter.settle_to_the_end(ledger, &record.socket, is_orderly);
         record.permit.figures.end = end;
+    }
+
+    /// Books what came from a connection that ends and was not understood.
+    fn book_rest(&mut self, key: u32) {
+        self.book_asked(key, Purpose::Heads);
+        let record = &self.records[key as usize];
+        let Some(backlog) = &record.backlog else { return };
+        let purpose = if record.kind.is_framed() { Purpose::Controls } else { Purpose::Heads };
+        let rest = Bill::of(purpose, backlog.heard + backlog.input.len());
+        self.book(key, Direction::In, &rest);
     }
 
     /// Takes a connection out of everything that knows it.
     fn take_out(&mut self, key: u32) -> Record {
         let mut record = self.records.remove(key as usize);
+        if record.payer().has_account() {
+            self.accounted.remove(&key);
+        }
         if let Some(transport) = record.kind.counted() {
             self.settings.metrics.flows.of(transport, Path::Taken).subscribers.dec();
         }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     delivery::{connections::End, hosted::spread},
     event::Cursor,
+    ledger::{Bill, Direction, Purpose},
     transport::{Transport as _, control::Control, websocket::Websocket},
     wsframe,
 };
@@ -48,16 +49,18 @@ impl Taken {
         self.sent += sent as u64;
         let (whole, more) = (sent == piece.bytes.len(), piece.has_more());
         let is_answer = record.state == State::Waiting;
-        if sent > 0 {
+        if whole {
             piece.sent_to(record);
-            // An answer that was begun is sent to its end: its length is told.
-            let rest = if is_answer { &piece.bytes[sent..] } else { piece.taken(record, sent) };
-            if !rest.is_empty() {
-                record.backlog().output.extend_from_slice(rest);
+            if !is_answer {
+                piece.advance(record);
             }
-            if is_answer {
-                record.state = State::Asking;
-            }
+        } else if sent > 0 {
+            piece.sent_in_part(record, sent, is_answer, &mut self.sums);
+        }
+        if is_answer && sent > 0 {
+            record.state = State::Asking;
+            let asked = std::mem::take(&mut record.permit.figures.meter.asked);
+            self.sums.book(record.payer(), Direction::In, &Bill::of(Purpose::Heads, asked as usize));
         }
         record.caught_up = whole && !more;
         if !whole {
@@ -74,14 +77,19 @@ impl Taken {
         }
     }
 
-    /// Sends bytes that are no events.
-    pub(super) fn say(&mut self, key: u32, bytes: &[u8]) {
+    /// Sends bytes that are no events, but for what the bill says.
+    pub(super) fn say(&mut self, key: u32, bytes: &[u8], mut bill: Bill) {
+        debug_assert_eq!(bill.total(), bytes.len());
         let record = &mut self.records[key as usize];
         let sent = if record.blocked { Ok(0) } else { transmit(record, bytes) };
         let Ok(sent) = sent else { return self.remove(key, End::Failed) };
         self.sent += sent as u64;
+        let left = bill.take(sent);
+        self.sums.book(record.payer(), Direction::Out, &left);
         if sent < bytes.len() {
-            record.backlog().output.extend_from_slice(&bytes[sent..]);
+            let backlog = record.backlog();
+            backlog.output.extend_from_slice(&bytes[sent..]);
+            backlog.owed += bill;
             if !record.blocked {
                 self.block(key, sent > 0);
             }
@@ -111,6 +119,7 @@ impl Taken {
             let Ok(sent) = sent else { return self.remove(key, End::Failed) };
             self.sent += sent as u64;
             backlog.sent += sent;
+            self.sums.book(record.payer(), Direction::Out, &backlog.owed.take(sent));
             let all = backlog.sent == backlog.output.len();
             if all {
                 backlog.output = Vec::new();
@@ -186,7 +195,7 @@ impl Taken {
         }
         // What it subscribed to was silent: it has everything up to the log's head.
         let cursor = piece.cursor();
-        piece.taken(record, 0);
+        piece.advance(record);
         let (kind, heartbeat) = (record.kind, record.heartbeat);
         let mut out = Vec::with_capacity(128);
         if kind.is_framed() {
@@ -200,7 +209,8 @@ impl Taken {
             _ => piece::put(kind, &mut out, &mut Vec::new(), |out| kind.transport().heartbeat(out, cursor)),
         }
         self.due_in(key, heartbeat);
-        self.say(key, &out);
+        let bill = Bill::of(Purpose::Heartbeats, out.len());
+        self.say(key, &out, bill);
     }
 
     /// The gateway goes, and the subscriber has everything.
@@ -215,7 +225,8 @@ impl Taken {
             Kind::Echo => self.close(key, 1012, "drain"),
             Kind::Websocket => {
                 Websocket.control(&mut out, &reconnect);
-                self.say(key, &out);
+                let bill = Bill::of(Purpose::Controls, out.len());
+                self.say(key, &out, bill);
                 if self.records.contains(key as usize) {
                     self.close(key, 1012, "drain");
                 }
@@ -224,7 +235,8 @@ impl Taken {
                 piece::put(kind, &mut out, &mut Vec::new(), |out| kind.transport().control(out, &reconnect));
                 out.extend_from_slice(b"0\r\n\r\n");
                 self.records[key as usize].state = State::Ending;
-                self.say(key, &out);
+                let bill = Bill::of(Purpose::Controls, out.len());
+                self.say(key, &out, bill);
                 if self.records.get(key as usize).is_some_and(|record| !record.blocked) {
                     self.finish(key);
                 }
@@ -252,7 +264,9 @@ impl Taken {
             question.head.write(&mut out, &cursor, None, last);
         }
         record.state = State::Asking;
-        self.say(key, &out);
+        self.book_asked(key, Purpose::Empty);
+        let bill = Bill::of(Purpose::Empty, out.len());
+        self.say(key, &out, bill);
         if self.records.get(key as usize).is_some_and(|record| !record.blocked) {
             self.answered(key);
         }
@@ -264,7 +278,8 @@ impl Taken {
         wsframe::close(&mut out, code, reason);
         self.records[key as usize].state = State::Closing;
         self.due_in(key, ticks(GOODBYE));
-        self.say(key, &out);
+        let bill = Bill::of(Purpose::Controls, out.len());
+        self.say(key, &out, bill);
     }
 
     /// Everything was said and heard.

@@ -7,6 +7,7 @@ use crate::{
     delivery::takeover::{Media, Offer, PublishHead},
     error::Problem,
     event::{Cursor, Draft},
+    ledger::{Bill, Purpose},
     publish::{Content, Publisher},
 };
 
@@ -90,16 +91,19 @@ impl Posting {
     }
 
     /// Writes the answer to a request whose event was published.
-    pub(super) fn answer(&self, out: &mut Vec<u8>, id: Cursor) {
-        answer(&self.head, out, id);
+    pub(super) fn answer(&self, out: &mut Vec<u8>, id: Cursor) -> Bill {
+        answer(&self.head, out, id)
     }
 }
 
-/// Writes the answer to a publish.
-pub(super) fn answer(head: &PublishHead, out: &mut Vec<u8>, id: Cursor) {
+/// Writes the answer to a publish; what its bytes are for.
+pub(super) fn answer(head: &PublishHead, out: &mut Vec<u8>, id: Cursor) -> Bill {
+    let begin = out.len();
     let body = format!("{{\"id\":\"{id}\"}}");
     head.write(out, body.len());
+    let bill = Bill::of(Purpose::Heads, out.len() - begin);
     out.extend_from_slice(body.as_bytes());
+    bill.and(Purpose::Controls, body.len())
 }
 
 /// Whether a parser reads in these bytes what the offer was made of. What was kept of a connection may begin

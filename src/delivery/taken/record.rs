@@ -8,6 +8,7 @@ use super::{posting::Posting, question::Question};
 use crate::{
     bus::reader::Reader,
     delivery::connections::Permit,
+    ledger::{Bill, Payer},
     transport::{
         Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse, websocket::Websocket,
     },
@@ -120,6 +121,10 @@ pub(super) struct Record {
 pub(super) struct Backlog {
     pub(super) output: Vec<u8>,
     pub(super) sent: usize,
+    /// What the bytes that did not go out are for.
+    pub(super) owed: Bill,
+    /// Bytes of a message that is not whole yet, which the decoder has.
+    pub(super) heard: usize,
     pub(super) input: BytesMut,
     pub(super) decoder: Option<Decoder>,
 }
@@ -127,6 +132,11 @@ pub(super) struct Backlog {
 impl Record {
     pub(super) fn backlog(&mut self) -> &mut Backlog {
         self.backlog.get_or_insert_default()
+    }
+
+    /// Who pays for what it does.
+    pub(super) fn payer(&self) -> &Payer {
+        self.permit.figures.meter.payer()
     }
 
     /// Bytes that wait to be sent.

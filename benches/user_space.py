@@ -3,6 +3,7 @@
 
     benches/user_space.py                 time, over 2.1 million deliveries a transport
     benches/user_space.py --callgrind     instructions, over 100,000 (needs valgrind)
+    benches/user_space.py --hosted        on the hosted path
 
 Linux; the server has core 0, this client core 1.
 """
@@ -60,9 +61,11 @@ def deliver(port, transport, subscribers, events):
                 missing -= conns[number].recv(65536).count(b'"topic":"a"')
 
 
-def measure(program, transport, subscribers, events, callgrind):
+def measure(asked, transport, subscribers, events):
     """User time in seconds, or instructions."""
+    program, callgrind = asked.program, asked.callgrind
     command = ["taskset", "-c", "0", program, "serve", "--listen", "127.0.0.1:0", "--cores", "1", "--log-level", "warn"]
+    command += ["--no-takeover"] if asked.hosted else []
     out = tempfile.NamedTemporaryFile()
     if callgrind:
         command[3:3] = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
@@ -82,12 +85,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", default="target/release/fanlight")
     parser.add_argument("--callgrind", action="store_true")
+    parser.add_argument("--hosted", action="store_true")
     asked = parser.parse_args()
     os.sched_setaffinity(0, {1})
     events = 1000 if asked.callgrind else 21000
     for transport in ["sse", "chunked", "websocket"]:
         without, with_them = (
-            measure(asked.program, transport, subscribers, events, asked.callgrind) for subscribers in (0, SUBSCRIBERS)
+            measure(asked, transport, subscribers, events) for subscribers in (0, SUBSCRIBERS)
         )
         each = (with_them - without) / (events * SUBSCRIBERS)
         unit = f"{each:.0f} instructions" if asked.callgrind else f"{each * 1e6:.2f} µs in user space"

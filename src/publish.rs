@@ -19,6 +19,11 @@ use crate::{
 const MAX_KIND: usize = 255;
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
+/// Memory for the events of one batch, whatever they are made from: its lines may be as short as `1`, and each of them
+/// becomes an event with a topic and a time.
+const BATCH: usize = 16 << 20;
+/// What an event takes before it is in the log, beside its document.
+const DRAFT: usize = 64;
 /// When to try again what came while the gateway went.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -104,6 +109,7 @@ impl Publisher {
     /// A [`Problem`] naming the line.
     pub fn batch(&self, topic: Option<&str>, kind: Option<&str>, body: &[u8]) -> Result<Vec<Draft>, Problem> {
         let mut drafts = Vec::new();
+        let mut room = BATCH.max(16 * body.len());
         for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
             let line = line.trim_ascii();
             if line.is_empty() {
@@ -113,7 +119,12 @@ impl Publisher {
                 Some(topic) => self.draft(topic, kind, Content::Json(line)),
                 None => self.line(kind, line),
             };
-            drafts.push(draft.map_err(|problem| in_line(problem, at + 1))?);
+            let draft = draft.map_err(|problem| in_line(problem, at + 1))?;
+            room = room.checked_sub(draft.len() + DRAFT).ok_or_else(|| {
+                let detail = "the events of the batch take too much memory by then: send fewer at a time";
+                in_line(Problem::new(Code::TooLarge, detail).at("body"), at + 1)
+            })?;
+            drafts.push(draft);
         }
         match drafts.is_empty() {
             true => Err(Problem::invalid("body", "the batch has no event")),

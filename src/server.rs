@@ -3,6 +3,7 @@
 mod booking;
 mod connection;
 mod lines;
+mod queue;
 mod refusal;
 mod shaped;
 mod socket;
@@ -16,7 +17,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
     task::{JoinSet, LocalSet, spawn_local, yield_now},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use self::{connection::Desk, socket::Sockets};
@@ -37,6 +38,8 @@ const IDLE: Duration = Duration::from_secs(75);
 const ARRIVALS: usize = 32;
 /// How long to pause when the process has no descriptor left for a new connection.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
+/// How often it is said that there is none.
+const COMPLAINT: Duration = Duration::from_secs(60);
 
 /// Sockets that were bound by the caller, who so knows their ports.
 #[derive(Debug, Default)]
@@ -69,6 +72,8 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let config = gateway.config().clone();
     let connections = Arc::new(Connections::new(&config, gateway.metrics().clone()));
+    // However many subscribers there are, publishers and operators get through.
+    let publishers = Arc::new(Connections::new(&config, gateway.metrics().clone()));
     let (phase, phases) = watch::channel(Phase::Serving);
     let separate = listeners.publish.is_some();
     let cores = start_cores(&gateway, &phases)?;
@@ -77,7 +82,7 @@ pub async fn run(
     let acceptor = |role| Acceptor {
         role,
         inboxes: cores.inboxes.clone(),
-        connections: connections.clone(),
+        connections: if role == Role::Publish { publishers.clone() } else { connections.clone() },
         send_buffer: config.send_buffer.as_u64() as usize,
     };
     if let Some(lab) = gateway.lab() {
@@ -99,7 +104,7 @@ pub async fn run(
     gateway.enter(Phase::Leaving);
     sleep(config.drain_delay).await;
     acceptors.shutdown().await;
-    drain(&gateway, &phase, &connections, &config).await;
+    drain(&gateway, &phase, [&connections, &publishers], &config).await;
     expiring.abort();
     telling.abort();
     drop(phase);
@@ -109,7 +114,12 @@ pub async fn run(
 
 /// Ends what was begun, in an order that loses nothing: the publishes, then the subscribers, who get what was
 /// published and are told to come back, then the connections.
-async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Connections, config: &Config) {
+async fn drain(
+    gateway: &Gateway,
+    phase: &watch::Sender<Phase>,
+    connections: [&Connections; 2],
+    config: &Config,
+) {
     gateway.enter(Phase::Draining);
     let publishes_end = async {
         while gateway.publishing() > 0 {
@@ -124,12 +134,15 @@ async fn drain(gateway: &Gateway, phase: &watch::Sender<Phase>, connections: &Co
         // Before anyone is told that this was all: no core takes an event that another's subscribers miss.
         gateway.bus().close();
         phase.send_replace(Phase::Draining);
-        connections.ended().await;
+        for connections in connections {
+            connections.ended().await;
+        }
     };
     match timeout(config.drain_timeout, drained).await {
         Ok(()) => tracing::info!("every connection has ended"),
         Err(_) => {
-            tracing::warn!(connections = connections.len(), "connections did not end in time and were cut");
+            let left: usize = connections.iter().map(|connections| connections.len()).sum();
+            tracing::warn!(connections = left, "connections did not end in time and were cut");
         }
     }
 }
@@ -186,12 +199,18 @@ impl Acceptor {
 
     /// Takes what comes, for a line if it is one's, until there is no core left.
     async fn accept(&self, listener: TcpListener, line: Option<&Arc<Line>>) {
+        let mut said: Option<Instant> = None;
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
+                // The peer was gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
-                    // The peer was gone already, or there is no descriptor left: neither ends the gateway.
-                    tracing::debug!(%error, "a connection could not be accepted");
+                    // There is no descriptor left, most likely: it ends nothing, but clients wait until there is.
+                    if said.is_none_or(|said| said.elapsed() >= COMPLAINT) {
+                        said = Some(Instant::now());
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
                     sleep(NO_DESCRIPTOR).await;
                     continue;
                 }
@@ -215,18 +234,22 @@ fn start_cores(gateway: &Gateway, phases: &watch::Receiver<Phase>) -> Result<Cor
         count => count,
     };
     let mut cores = Cores { inboxes: Vec::new(), threads: Vec::new() };
+    let (starts, started) = std::sync::mpsc::channel();
     for n in 0..count {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(StartError::Runtime)?;
         let (arrivals, inbox) = mpsc::unbounded_channel();
         let load = gateway.metrics().core(n);
-        let (gateway, phases) = (gateway.clone(), phases.clone());
+        let (gateway, phases, starts) = (gateway.clone(), phases.clone(), starts.clone());
         let thread = thread::Builder::new().name(format!("core-{n}")).spawn(move || {
-            LocalSet::new().block_on(&runtime, core(gateway, inbox, phases));
+            LocalSet::new().block_on(&runtime, core(gateway, inbox, phases, starts));
         });
         cores.threads.push(thread.map_err(StartError::Runtime)?);
         cores.inboxes.push(Inbox { arrivals, load });
     }
+    drop(starts);
+    // Before anyone is let in: clients may take the last descriptors, and a core that has none serves nobody.
+    started.iter().collect::<io::Result<()>>().map_err(StartError::Runtime)?;
     Ok(cores)
 }
 
@@ -235,14 +258,20 @@ async fn core(
     gateway: Gateway,
     mut inbox: mpsc::UnboundedReceiver<Arrival>,
     mut phases: watch::Receiver<Phase>,
+    starts: std::sync::mpsc::Sender<io::Result<()>>,
 ) {
     let hub = gateway.hub();
     let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
     let sockets = Rc::new(Sockets::default());
     let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE), sockets.clone()) {
         Ok(taken) => taken,
-        Err(error) => return tracing::error!(%error, "a core could not start"),
+        Err(error) => {
+            _ = starts.send(Err(error));
+            return;
+        }
     };
+    _ = starts.send(Ok(()));
+    drop(starts);
     gateway.watch(hub.clone(), Some(door.clone()));
     spawn_local(taken.run());
     let running = hub.clone();

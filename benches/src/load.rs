@@ -284,14 +284,14 @@ impl Client {
         sub.ready = true;
         let (delivered, wrong, latencies, recording) =
             (&mut self.delivered, &mut self.wrong, &mut self.latencies, self.recording);
-        let next = &mut sub.next;
+        let (next, name) = (&mut sub.next, self.target.name());
         let visit = |seen: Seen| {
             *delivered += 1;
             let due = &mut next[seen.publisher];
             if seen.number != *due {
                 *wrong += 1;
                 if *wrong <= 3 {
-                    eprintln!("subscriber {n} got number {} where {due} was due", seen.number);
+                    eprintln!("{name}: subscriber {n} got number {} where {due} was due", seen.number);
                 }
             }
             *due = seen.number + 1;

@@ -67,7 +67,8 @@ pub(super) async fn passed<F: Future<Output = Response>>(
     request: Request,
     answer: impl FnOnce(Request) -> F,
 ) -> Response {
-    let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz"];
+    // The first two have a refusal of their own; who looks after the gateway needs the others then most.
+    let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz", "/metrics"];
     let checked = check_head(&request, app.gateway.config())
         .and_then(|()| check_source(&request, &app.gateway))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
@@ -141,18 +142,31 @@ fn check_head(request: &Request, config: &Config) -> Result<(), Problem> {
         return Err(Problem::new(Code::HeadTooLarge, detail));
     }
     let headers = request.headers();
-    // RFC 9112, 3.2: who may ask depends on it, so there is one.
-    let hosts = headers.get_all(header::HOST).iter().take(2).count();
-    if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+    // RFC 9112, 3.2: who may ask depends on it, so there is one, and one spelling of it.
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
+    let has_user = |host: &HeaderValue| host.as_bytes().contains(&b'@');
+    if another.is_some()
+        || host.is_some_and(has_user)
+        || host.is_none() && request.version() == Version::HTTP_11
+    {
         return Err(Problem::invalid("Host", "a request names one host"));
+    }
+    // RFC 9112, 3.2.2: what a proxy is sent names the host too.
+    let named = request.uri().authority().map(Authority::as_str);
+    if named
+        .is_some_and(|named| !host.is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(named.as_bytes())))
+    {
+        return Err(Problem::invalid("Host", "the request's target names another host"));
     }
     // RFC 9112, 6.1, and RFC 9110, 8.4: what is coded in another way would be taken for what it is not.
     let is_coded = |header, known: &str| {
         let mut codings = headers.get_all(header).iter();
         codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(known.as_bytes()))
     };
-    if is_coded(header::TRANSFER_ENCODING, "chunked") {
-        return Err(Problem::invalid("Transfer-Encoding", "chunked is the only one that is taken"));
+    let is_chunked_twice = headers.get_all(header::TRANSFER_ENCODING).iter().nth(1).is_some();
+    if is_chunked_twice || is_coded(header::TRANSFER_ENCODING, "chunked") {
+        return Err(Problem::invalid("Transfer-Encoding", "chunked, once, is the only one that is taken"));
     }
     let has_body = request.body().size_hint().exact() != Some(0);
     if has_body && is_coded(header::CONTENT_ENCODING, "identity") {

@@ -45,7 +45,7 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Resp
     let id = id(&head.uri)?;
     let config = app.gateway.config();
     let media_type = request::media_type(&head.headers)?;
-    let body = request::body(body, MAX_BODY, config).await?;
+    let body = request::body(body, &head.headers, MAX_BODY, &app.gateway).await?;
     let taken = match media_type {
         Some(media_type) => request::essence(media_type).eq_ignore_ascii_case("application/json"),
         None => body.is_empty(),

@@ -76,6 +76,8 @@ struct Shared {
     described: [OnceLock<page::File>; 3],
     phase: AtomicU8,
     publishing: AtomicUsize,
+    /// Bytes of bodies that are not whole yet.
+    arriving: AtomicUsize,
 }
 
 /// How far the gateway is from its end.
@@ -133,6 +135,7 @@ impl Gateway {
             described: Default::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             publishing: AtomicUsize::new(0),
+            arriving: AtomicUsize::new(0),
         }))
     }
 
@@ -297,17 +300,21 @@ impl Answers {
         let by_page = request.headers().contains_key(header::ORIGIN);
         let path = if by_page { "" } else { request.uri().path() };
         let answered = match (path, request.method()) {
-            ("/v1/poll", &Method::GET) if app.role != Role::Publish => {
-                let poll = |request| subscribe::serve(&Poll, State(app.clone()), request);
-                AssertUnwindSafe(guard::passed(app, request, poll)).catch_unwind().await
+            (_, &Method::GET)
+                if app.role != Role::Publish
+                    && let Some(transport) = subscribed(path) =>
+            {
+                let subscribe = |request| subscribe::serve(transport, State(app.clone()), request);
+                AssertUnwindSafe(guard::passed(app, request, subscribe)).catch_unwind().await
             }
             ("/v1/publish", &Method::POST) if app.role != Role::Subscribe => {
                 let publish =
                     |request| publish::serve(State(app.clone()), request).map(IntoResponse::into_response);
-                AssertUnwindSafe(guard::passed(app, request, publish)).catch_unwind().await
+                AssertUnwindSafe(Box::pin(guard::passed(app, request, publish))).catch_unwind().await
             }
             _ => {
-                let Ok(response) = self.routes.clone().oneshot(request).await;
+                // Boxed, so that what waits for an event has no room for it.
+                let Ok(response) = Box::pin(self.routes.clone().oneshot(request)).await;
                 Ok(response)
             }
         };
@@ -315,6 +322,35 @@ impl Answers {
             app.gateway.metrics().refused(Code::Internal);
             answer::panicked(panic)
         })
+    }
+}
+
+/// Memory for all bodies together that are not whole yet: who begins to send many, and stops, takes no more than this.
+const ARRIVING: usize = 64 << 20;
+
+/// What one body takes of it.
+struct Arriving<'a> {
+    gateway: &'a Gateway,
+    bytes: usize,
+}
+
+impl<'a> Arriving<'a> {
+    fn new(gateway: &'a Gateway) -> Self {
+        Self { gateway, bytes: 0 }
+    }
+
+    /// Takes so many bytes more; whether they are there.
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        let all = self.gateway.0.arriving.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // A few of the largest fit in any case.
+        all <= ARRIVING.max(4 * self.gateway.config().max_batch.as_u64() as usize)
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        self.gateway.0.arriving.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -349,14 +385,8 @@ fn endpoints(role: Role, lab: bool) -> Vec<(&'static str, MethodRouter<App>)> {
         ]);
     }
     if role != Role::Publish {
-        endpoints.extend([
-            ("/v1/poll", subscription(&Poll)),
-            ("/v1/longpoll", subscription(&Longpoll)),
-            ("/v1/chunked", subscription(&Chunked)),
-            ("/v1/sse", subscription(&Sse)),
-            ("/v1/websocket", get(upgrade::websocket)),
-            ("/v1/echo", get(upgrade::echo)),
-        ]);
+        endpoints.extend(SUBSCRIPTIONS.map(|(path, transport)| (path, subscription(transport))));
+        endpoints.extend([("/v1/websocket", get(upgrade::websocket)), ("/v1/echo", get(upgrade::echo))]);
     }
     if lab {
         endpoints.extend([
@@ -365,6 +395,14 @@ fn endpoints(role: Role, lab: bool) -> Vec<(&'static str, MethodRouter<App>)> {
         ]);
     }
     endpoints
+}
+
+/// What is subscribed to by an ordinary request.
+const SUBSCRIPTIONS: [(&str, &dyn Transport); 4] =
+    [("/v1/poll", &Poll), ("/v1/longpoll", &Longpoll), ("/v1/chunked", &Chunked), ("/v1/sse", &Sse)];
+
+fn subscribed(path: &str) -> Option<&'static dyn Transport> {
+    SUBSCRIPTIONS.iter().find(|(known, _)| *known == path).map(|(_, transport)| *transport)
 }
 
 fn subscription(transport: &'static dyn Transport) -> MethodRouter<App> {

@@ -297,7 +297,7 @@ fn others() -> Vec<(&'static str, HttpMethod, Operation)> {
         ("/v1/cursor", get.clone(), with_refusals(refused(cursor, &CROWDED), &accepting)),
         ("/v1/ledger", get.clone(), with_refusals(refused(ledger, &CROWDED), &accepting)),
         ("/v1/stats", get.clone(), with_refusals(refused(stats, &CROWDED), &accepting)),
-        ("/metrics", get.clone(), with_refusals(refused(metrics, &CROWDED), &[])),
+        ("/metrics", get.clone(), with_refusals(metrics, &[])),
         ("/healthz", get.clone(), with_refusals(health, &[])),
         ("/readyz", get.clone(), with_refusals(ready, &[Code::Unavailable])),
         ("/docs/errors", get.clone(), with_refusals(refused(errors, &CROWDED), &[])),

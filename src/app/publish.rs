@@ -47,7 +47,7 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
     let key = request::single(&head.headers, "idempotency-key", "Idempotency-Key")?;
     let key = key.map(|key| checked_key(key, "Idempotency-Key")).transpose()?;
     let limit = if matches!(format, Format::Batch) { config.max_batch } else { config.max_event };
-    let body = request::body(body, limit.as_u64() as usize, config).await?;
+    let body = request::body(body, &head.headers, limit.as_u64() as usize, &app.gateway).await?;
 
     let publisher = &app.gateway.0.publisher;
     let topic = topic.as_deref();
@@ -104,13 +104,13 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Re
 
 /// What the body was for, for the ledger.
 fn asked(format: &Format<'_>, topic: Option<&str>, body: &[u8], drafts: &[Draft]) -> Asked {
-    let events = drafts.len();
-    let data = drafts.iter().map(Draft::payload).sum::<usize>().min(body.len());
+    let (events, all) = (drafts.len() as u32, body.len() as u32);
+    let data = drafts.iter().map(|draft| draft.payload() as u32).sum::<u32>().min(all);
     match (format, topic) {
         // Between the lines of a batch is framing, around what such a line holds an envelope.
         (Format::Batch, Some(_)) => Asked { payload: data, envelope: 0, events },
-        (Format::Batch, None) => Asked { payload: data, envelope: body.len() - data, events },
-        _ => Asked { payload: body.len(), envelope: 0, events },
+        (Format::Batch, None) => Asked { payload: data, envelope: all - data, events },
+        _ => Asked { payload: all, envelope: 0, events },
     }
 }
 

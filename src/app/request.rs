@@ -8,10 +8,12 @@ use axum::{
     http::{HeaderMap, Method, header},
 };
 use bytes::BytesMut;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 
+use super::{Arriving, Gateway};
 use crate::{
-    config::Config,
+    delivery::hosted::spread,
     error::{Code, Problem},
 };
 
@@ -26,7 +28,7 @@ pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 ///
 /// # Errors
 /// A [`Problem`] if the body is no form, too large, or too slow.
-pub(super) async fn form(request: Request, config: &Config) -> Result<String, Problem> {
+pub(super) async fn form(request: Request, gateway: &Gateway) -> Result<String, Problem> {
     if request.method() != Method::POST {
         return Ok(String::new());
     }
@@ -37,16 +39,30 @@ pub(super) async fn form(request: Request, config: &Config) -> Result<String, Pr
             return Err(Problem::new(Code::UnsupportedMediaType, detail).at("Content-Type"));
         }
     }
-    let body = body(request.into_body(), MAX_FORM, config).await?;
+    let (head, content) = request.into_parts();
+    let body = body(content, &head.headers, MAX_FORM, gateway).await?;
     String::from_utf8(body.into()).map_err(|_| Problem::invalid("body", "the form is not UTF-8"))
 }
 
 /// The whole body, if it is at most `limit` bytes and comes in time.
 ///
 /// # Errors
-/// [`Code::TooLarge`], [`Code::RequestTimeout`], or [`Code::InvalidRequest`] if it breaks off.
-pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<Bytes, Problem> {
-    let mut body = body;
+/// [`Code::TooLarge`], [`Code::RequestTimeout`], [`Code::Unavailable`], or [`Code::InvalidRequest`] if it breaks off.
+pub(super) async fn body(
+    body: Body,
+    headers: &HeaderMap,
+    limit: usize,
+    gateway: &Gateway,
+) -> Result<Bytes, Problem> {
+    let (mut body, config) = (body, gateway.config());
+    let mut arriving = Arriving::new(gateway);
+    if body.size_hint().lower() > limit as u64 {
+        // A client that asks first (RFC 9110, 10.1.1) is asked for nothing.
+        if !headers.contains_key(header::EXPECT) {
+            linger(&mut body).await;
+        }
+        return Err(too_large(limit));
+    }
     let mut collected = BytesMut::new();
     let all = async {
         while let Some(frame) = body.frame().await {
@@ -56,8 +72,12 @@ pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<By
             };
             let Ok(data) = frame.into_data() else { continue };
             if collected.len() + data.len() > limit {
-                let detail = format!("the body is larger than {limit} bytes");
-                return Err(Problem::new(Code::TooLarge, detail).at("body"));
+                return Err(too_large(limit));
+            }
+            if !arriving.grow(data.len()) {
+                let problem =
+                    Problem::new(Code::Unavailable, "too much is being sent to the gateway at once");
+                return Err(problem.retry_after(spread(config.retry)));
             }
             collected.extend_from_slice(&data);
         }
@@ -66,7 +86,8 @@ pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<By
     match tokio::time::timeout(config.body_timeout, all).await {
         Ok(Ok(())) => Ok(collected.freeze()),
         Ok(Err(problem)) => {
-            if problem.code == Code::TooLarge {
+            drop((collected, arriving));
+            if matches!(problem.code, Code::TooLarge | Code::Unavailable) {
                 linger(&mut body).await;
             }
             Err(problem)
@@ -76,6 +97,10 @@ pub(super) async fn body(body: Body, limit: usize, config: &Config) -> Result<By
             Err(Problem::new(Code::RequestTimeout, detail).at("body"))
         }
     }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::TooLarge, format!("the body is larger than {limit} bytes")).at("body")
 }
 
 /// Reads on for a moment. Were the connection closed while the client still sends, it would get a reset

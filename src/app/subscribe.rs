@@ -11,8 +11,12 @@ use axum::{
 
 use super::{App, Role, answer, answer_budget, guard, request};
 use crate::{
-    bus::reader::{Ahead, Batch, Position, Reader},
+    bus::{
+        log::Budget,
+        reader::{Ahead, Batch, Position, Reader},
+    },
     delivery::{
+        connections::Delivered,
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
@@ -33,17 +37,30 @@ pub(super) async fn serve(
     State(app): State<App>,
     request: Request,
 ) -> Response<Body> {
-    match answer(transport, &app, request).await {
-        Ok(response) => response,
+    // Boxed, so that one that waits has no room for it, and for nothing of its request.
+    match Box::pin(answer(transport, &app, request)).await {
+        Ok(Answer::Now(response)) => response,
+        Ok(Answer::Later(mut feed, budget, timeout)) => {
+            let (batch, goes) = hosted::wait(&mut feed, budget, timeout).await;
+            let mut response = polled(transport, &batch, false);
+            if goes {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
         Err(problem) => refuse(transport, &app, problem),
     }
 }
 
-async fn answer(
-    transport: &'static dyn Transport,
-    app: &App,
-    request: Request,
-) -> Result<Response<Body>, Problem> {
+/// What a request gets.
+enum Answer {
+    /// An answer that may have no end.
+    Now(Response<Body>),
+    /// An answer once the feed has something, or the time is up.
+    Later(Feed, Budget, Duration),
+}
+
+async fn answer(transport: &'static dyn Transport, app: &App, request: Request) -> Result<Answer, Problem> {
     let (_, media_type) = transport.head()[0];
     request::accepts(request.headers(), media_type)?;
     let head_only = request.method() == Method::HEAD;
@@ -53,9 +70,10 @@ async fn answer(
         .extensions()
         .get()
         .is_some_and(|may: &MayLeave| may.taken && (transport.hold() != Hold::Not || may.again));
+    let delivered: Option<Delivered> = request.extensions().get().cloned();
     let uri = request.uri().clone();
     let presented = presented(request.headers());
-    let form = request::form(request, app.gateway.config()).await?;
+    let form = request::form(request, &app.gateway).await?;
     let parts = [uri.query().unwrap_or_default(), &form];
     let query =
         Query::parse(transport, parts, presented.as_ref().map(HeaderValue::as_bytes), app.gateway.config())?;
@@ -65,17 +83,18 @@ async fn answer(
     full?;
     app.gateway.admit()?;
     if head_only {
-        return describe(transport, app, query);
+        return describe(transport, app, query).map(Answer::Now);
     }
-    open(transport, app, query, taken).await
+    open(transport, app, query, taken, delivered)
 }
 
-async fn open(
+fn open(
     transport: &'static dyn Transport,
     app: &App,
     query: Query,
     taken: bool,
-) -> Result<Response<Body>, Problem> {
+    delivered: Option<Delivered>,
+) -> Result<Answer, Problem> {
     let config = app.gateway.config();
     let budget = answer_budget(query.limit);
     let waits = matches!(query.position, Position::After(_) | Position::Presented(_));
@@ -99,8 +118,8 @@ async fn open(
         wait,
         offer: None,
     };
-    match (transport.hold(), kind) {
-        (Hold::ForGood, Some(kind)) => Ok(leave(head(transport), entry(kind, reader, hello, None))),
+    let response = match (transport.hold(), kind) {
+        (Hold::ForGood, Some(kind)) => leave(head(transport), entry(kind, reader, hello, None)),
         (Hold::Not | Hold::UntilSomething, Some(kind))
             if waits
                 && query.until.is_none()
@@ -110,33 +129,32 @@ async fn open(
             let mut response = head(transport);
             // The hub fills it in.
             response.headers_mut().insert(answer::CURSOR, HeaderValue::from_static(""));
-            Ok(leave(response, entry(kind, reader, hello, Some(wait))))
+            leave(response, entry(kind, reader, hello, Some(wait)))
         }
         (Hold::ForGood, None) => {
-            let feed = Feed::new(app.hub.clone(), reader, Some(transport));
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
             let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
             let live = Told::Live(stream.live());
             let mut response = with_body(transport, Body::new(stream));
             response.extensions_mut().insert(Endless);
             response.extensions_mut().insert(live);
-            Ok(response)
+            response
         }
         (Hold::UntilSomething, _) if waits => {
-            let mut feed = Feed::new(app.hub.clone(), reader, Some(transport));
-            let (batch, goes) = hosted::wait(&mut feed, budget, query.timeout).await;
-            let mut response = polled(transport, &batch, false);
-            if goes {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response)
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
+            return Ok(Answer::Later(feed, budget, query.timeout));
         }
         (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
             app.gateway.metrics().delivered(transport.name(), Path::Hosted, &batch, 1);
+            if let Some(delivered) = delivered {
+                delivered.add(batch.events.len());
+            }
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
-            Ok(polled(transport, &batch, tell))
+            polled(transport, &batch, tell)
         }
-    }
+    };
+    Ok(Answer::Now(response))
 }
 
 /// What a GET would be answered, at once: it waits for nothing and holds nothing.
@@ -168,7 +186,7 @@ fn polled(transport: &dyn Transport, batch: &Batch, tell: bool) -> Response<Body
             128 + batch.events.iter().map(|event| event.document().len() + 1).sum::<usize>(),
         );
         transport.batch(&mut body, batch);
-        let told = Told::Whole(transport.bill(batch, body.len()), batch.events.len());
+        let told = Told::Whole(Box::new((transport.bill(batch, body.len()), batch.events.len())));
         let mut response = with_body(transport, body.into());
         response.extensions_mut().insert(told);
         response

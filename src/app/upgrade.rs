@@ -99,7 +99,8 @@ fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem
         }));
     }
     let subscriber = Subscriber {
-        feed: Feed::new(app.hub.clone(), reader, Some(&Websocket)),
+        feed: Feed::new(app.hub.clone(), reader, Some(&Websocket))
+            .counted(request.extensions().get().cloned()),
         hello,
         publisher: publishes.then(|| app.gateway.0.publisher.clone()),
         max_topics: config.max_topics,

@@ -5,7 +5,7 @@ use std::{
     ops::Bound,
 };
 
-use crate::topic::{Pattern, Topic};
+use crate::topic::Topic;
 
 /// The last eviction on a topic: which offset, and as which eviction of the log.
 ///
@@ -77,12 +77,11 @@ impl Evicted {
         self.marks.get(topic).copied()
     }
 
-    /// The marks of all topics that a pattern matches.
-    pub fn matching<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = (&'a Topic, Mark)> + 'a {
+    /// The marks of all topics that begin with `prefix`.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a Topic, Mark)> + 'a {
         self.marks
-            .range::<str, _>((Bound::Included(pattern.literal_prefix()), Bound::Unbounded))
-            .take_while(|(topic, _)| topic.as_str().starts_with(pattern.literal_prefix()))
-            .filter(|(topic, _)| pattern.matches(topic))
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(move |(topic, _)| topic.as_str().starts_with(prefix))
             .map(|(topic, mark)| (topic, *mark))
     }
 
@@ -114,7 +113,7 @@ mod tests {
         assert_eq!(evicted.mark(&topic("t/1")), None);
         assert_eq!(evicted.mark(&topic("t/2")), Some(Mark { offset: 20, serial: 2 }));
         assert_eq!(evicted.watermark(), Mark { offset: 10, serial: 1 });
-        assert_eq!(evicted.matching(&Pattern::parse("t/*").unwrap()).count(), 2);
+        assert_eq!(evicted.below("t/").count(), 2);
         evicted.remove(&topic("t/2"));
         evicted.insert(topic("t/3"), Mark { offset: 40, serial: 4 });
         assert_eq!(evicted.bytes, cost(&topic("t/3")));

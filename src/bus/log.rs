@@ -7,12 +7,15 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
-    ops::Bound,
+    ops::{Bound, Range},
     sync::Arc,
     time::Duration,
 };
 
-use super::evicted::{Evicted, Mark};
+use super::{
+    evicted::{Evicted, Mark},
+    wanted::Wanted,
+};
 use crate::{
     event::{Cursor, Draft, Epoch, Event},
     topic::{Pattern, Subscription, Topic},
@@ -22,6 +25,9 @@ use crate::{
 const EVICTED_BYTES: usize = 32 << 20;
 /// Up to so many places in the order, walking them is cheaper than merging chains.
 const SHORT_WALK: usize = if cfg!(test) { 8 } else { 64 };
+/// So many are walked before the chains of patterns are merged: often they hold all that is asked for at once, and a
+/// log of very many topics has as many chains.
+const TRIED_WALK: usize = if cfg!(test) { 16 } else { 1024 };
 
 /// Events that are held of each of the gateway's own topics, which tell a state: each makes those before it worth
 /// nothing, so that those which went are no loss, and they take no room from what others published.
@@ -215,6 +221,7 @@ impl Log {
             self.names.insert(event.topic().clone());
             let evicted = self.evicted.remove(event.topic());
             let forgotten = if evicted.is_some() { Mark::default() } else { self.evicted.watermark() };
+            self.bytes += footprint(event.topic());
             Chain { events: VecDeque::new(), evicted: evicted.unwrap_or_default(), forgotten }
         });
         chain.events.push_back(event.clone());
@@ -245,11 +252,18 @@ impl Log {
         let walk = self.order.len() - from;
         let by_name = span.subscription.patterns().is_empty();
         let merge = walk > SHORT_WALK && (by_name || walk > self.chains.len());
+        let wanted = Wanted::new(span.subscription);
         let mut taken = Taken { events: Vec::new(), bytes: 0, budget, more: false };
-        if merge {
-            self.merge_chains(span, &mut taken);
+        if !merge {
+            self.walk_order(from..self.order.len(), span, &wanted, &mut taken);
+        } else if by_name {
+            self.merge_chains(span, &wanted, &mut taken);
         } else {
-            self.walk_order(from, span, &mut taken);
+            self.walk_order(from..from + walk.min(TRIED_WALK), span, &wanted, &mut taken);
+            if !taken.more && walk > TRIED_WALK {
+                taken = Taken { events: Vec::new(), bytes: 0, budget, more: false };
+                self.merge_chains(span, &wanted, &mut taken);
+            }
         }
         let position = match taken.events.last() {
             Some(last) if taken.more => last.offset(),
@@ -284,11 +298,23 @@ impl Log {
                 (None, None) => note(self.evicted.watermark(), told, true),
             }
         }
+        let wanted = Wanted::new(span.subscription);
+        let of = told.of.map(Wanted::new);
+        let told_of = |topic: &Topic| match &of {
+            Some(of) if !of.matches(topic) => 0,
+            _ => told.evictions,
+        };
+        for prefix in wanted.prefixes() {
+            for topic in
+                self.names_below(prefix).filter(|topic| !topic.is_reserved() && wanted.matches(topic))
+            {
+                note(self.chains[topic].loss(span.newest_of(topic)), told_of(topic), false);
+            }
+            for (topic, mark) in self.evicted.below(prefix).filter(|(topic, _)| wanted.matches(topic)) {
+                note(mark, told_of(topic), false);
+            }
+        }
         for pattern in span.subscription.patterns().iter().filter(|pattern| !pattern.is_reserved()) {
-            self.names_matching(pattern).for_each(|topic| {
-                note(self.chains[topic].loss(span.newest_of(topic)), told.of_topic(topic), false);
-            });
-            self.evicted.matching(pattern).for_each(|(topic, mark)| note(mark, told.of_topic(topic), false));
             note(self.evicted.watermark(), told.of_pattern(pattern), true);
         }
         let all = known.join(unknown);
@@ -320,13 +346,13 @@ impl Log {
         Some((topics, slice.next_back().map_or(seen, |(offset, _)| *offset)))
     }
 
-    fn walk_order(&self, from: usize, span: Span<'_>, taken: &mut Taken) {
-        for (offset, event) in self.order.range(from..) {
+    fn walk_order(&self, places: Range<usize>, span: Span<'_>, wanted: &Wanted<'_>, taken: &mut Taken) {
+        for (offset, event) in self.order.range(places) {
             if *offset > span.until || taken.more {
                 return;
             }
             let Some(event) = event else { continue };
-            let wanted = span.subscription.matches(event.topic())
+            let wanted = wanted.matches(event.topic())
                 && span
                     .newest_of(event.topic())
                     .is_none_or(|newest| self.chains[event.topic()].admits(*offset, newest));
@@ -336,22 +362,19 @@ impl Log {
         }
     }
 
-    fn merge_chains(&self, span: Span<'_>, taken: &mut Taken) {
+    fn merge_chains(&self, span: Span<'_>, wanted: &Wanted<'_>, taken: &mut Taken) {
         let mut chains: Vec<&Chain> =
             span.subscription.exact().filter_map(|topic| self.chains.get(topic)).collect();
-        if !span.subscription.patterns().is_empty() {
-            let named: BTreeSet<&Topic> =
-                span.subscription.patterns().iter().flat_map(|p| self.names_matching(p)).collect();
-            let named = named.into_iter().filter(|topic| !span.subscription.names(topic));
+        for prefix in wanted.prefixes() {
+            let named = self.names_below(prefix);
+            let named = named.filter(|topic| wanted.matches(topic) && !span.subscription.names(topic));
             chains.extend(named.map(|topic| &self.chains[topic]));
         }
-        let mut next = BinaryHeap::with_capacity(chains.len());
-        for (which, chain) in chains.iter().enumerate() {
+        let next = chains.iter().enumerate().filter_map(|(which, chain)| {
             let at = chain.start(span);
-            if let Some(event) = chain.events.get(at) {
-                next.push(Reverse((event.offset(), which, at)));
-            }
-        }
+            chain.events.get(at).map(|event| Reverse((event.offset(), which, at)))
+        });
+        let mut next: BinaryHeap<_> = next.collect();
         while let Some(Reverse((offset, which, at))) = next.pop()
             && offset <= span.until
         {
@@ -365,12 +388,10 @@ impl Log {
         }
     }
 
-    fn names_matching<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a Topic> + 'a {
-        let prefix = pattern.literal_prefix();
+    fn names_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Topic> + 'a {
         self.names
             .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
             .take_while(move |topic| topic.as_str().starts_with(prefix))
-            .filter(|topic| pattern.matches(topic))
     }
 
     fn evict_oldest(&mut self) {
@@ -393,6 +414,7 @@ impl Log {
             }
             self.chains.remove(topic);
             self.names.remove(topic);
+            self.bytes -= footprint(topic);
         }
         self.bytes -= event.footprint();
         if let Ok(at) = self.order.binary_search_by_key(&event.offset(), |(offset, _)| *offset) {
@@ -413,6 +435,12 @@ impl Log {
             self.holes = 0;
         }
     }
+}
+
+/// What a topic costs in memory while it has an event, in bytes: its name, its chain, its places in two indexes. Measured
+/// with 600,000 topics of one event each.
+fn footprint(topic: &Topic) -> u64 {
+    topic.as_str().len() as u64 + 272
 }
 
 impl Chain {

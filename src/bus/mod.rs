@@ -11,6 +11,7 @@ pub mod log;
 pub mod reader;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 

@@ -375,3 +375,55 @@ fn a_topic_that_leaves_and_joins_again_while_its_newest_come_is_told_what_went_o
         Some(("z-0".to_owned(), 3, Reason::Evicted))
     );
 }
+
+/// The quickest of a few runs: what the machine does beside it makes none of them quicker.
+fn quickest(mut run: impl FnMut()) -> Duration {
+    let timed = (0..5).map(|_| {
+        let start = std::time::Instant::now();
+        run();
+        start.elapsed()
+    });
+    timed.min().expect("there are some")
+}
+
+/// A log of many topics with an event each, and of some with one more, if so much is held.
+fn wide(topics: usize, events: usize) -> Log {
+    let mut log = Log::new(EPOCH, Bounds { events, age: Duration::from_secs(3600), bytes: 1 << 30 });
+    for topic in (0..topics).chain(0..10) {
+        let topic = Topic::parse(&format!("t/{topic}")).unwrap();
+        log.append(Draft::new(topic, None, "now", Data::Text("")), Duration::ZERO);
+    }
+    log
+}
+
+// 1. A client asks for a hundred patterns that all begin with a wildcard. 2. Each of them was held against each of
+// half a million topics, three times over: one short request held the log for ten seconds.
+#[test]
+fn many_patterns_cost_no_more_than_one() {
+    let log = wide(20_000, 1);
+    let asked = |patterns: usize| {
+        let patterns = (0..patterns).map(|n| Pattern::parse(&format!("*/x{n}")).unwrap());
+        Arc::new(patterns.collect::<Subscription>())
+    };
+    let poll = |subscription: &Arc<Subscription>, position: &Position| {
+        let (mut reader, _) = Reader::open(&log, subscription.clone(), position.clone()).unwrap();
+        assert!(reader.read(&log, ALL).events.is_empty());
+    };
+    let (one, many) = (asked(1), asked(128));
+    for position in [Position::After(log.cursor(1)), Position::Earliest, Position::Last(1)] {
+        let (one, many) = (quickest(|| poll(&one, &position)), quickest(|| poll(&many, &position)));
+        assert!(many < one * 20, "{position:?}: {many:?} for 128 patterns, {one:?} for one");
+    }
+}
+
+// 1. A client asks for the next event of all topics. 2. The log, which has many, sorted all of them first.
+#[test]
+fn what_lies_next_to_a_reader_is_found_without_a_look_at_every_topic() {
+    let everything = Arc::new([Pattern::parse("**").unwrap()].into_iter().collect::<Subscription>());
+    let [narrow, wide] = [500, 50_000].map(|topics| {
+        let log = wide(topics, 2);
+        let (reader, _) = Reader::open(&log, everything.clone(), Position::Earliest).unwrap();
+        quickest(|| assert_eq!(reader.peek(&log, Budget { events: 1, bytes: 0 }).events.len(), 1))
+    });
+    assert!(wide < narrow * 20, "{wide:?} among 50,000 topics, {narrow:?} among 500");
+}

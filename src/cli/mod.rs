@@ -5,6 +5,7 @@ mod bind;
 mod client;
 mod config;
 mod demo;
+mod descriptors;
 mod health;
 mod http;
 mod publish;

@@ -14,7 +14,7 @@ use fanlight::{
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
-use super::{FAILED, REFUSED, bind, fail, print, runtime, settings::Settings, signals::Signals};
+use super::{FAILED, REFUSED, bind, descriptors, fail, print, runtime, settings::Settings, signals::Signals};
 
 /// How values are written, for the help texts.
 pub(super) const UNITS: &str = "\
@@ -24,8 +24,8 @@ A DURATION is a number and its unit: 500ms, 15s, 5m, 1h. A SIZE is a number and 
 /// Run a gateway
 ///
 /// The first lines on standard output are `listening on http://ADDR:PORT`, one for each address; the log
-/// goes to standard error. SIGTERM or SIGINT drains the gateway: its subscribers are told to reconnect
-/// elsewhere, and it ends with status 0. A second signal ends it at once.
+/// goes to standard error. SIGTERM, SIGINT or SIGHUP drains the gateway: its subscribers are told to
+/// reconnect elsewhere, and it ends with status 0. A second signal ends it at once.
 #[derive(Debug, Args)]
 #[command(after_help = UNITS)]
 pub(crate) struct Serve {
@@ -40,6 +40,12 @@ impl Serve {
             Err(error) => return fail(REFUSED, error),
         };
         let _log = start_log(&config);
+        for variable in super::settings::unknown(std::env::vars_os()) {
+            tracing::warn!(
+                "{variable} is no setting and was not read; `fanlight config` prints all that there are"
+            );
+        }
+        descriptors::prepare(&config);
         match serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(FAILED, why),

@@ -1,6 +1,7 @@
 //! The gateway's settings as flags and variables.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -110,6 +111,22 @@ impl FromArgMatches for Flags {
     }
 }
 
+/// Variables that look like settings and are none: a name that was misspelled changes nothing, in silence.
+pub(super) fn unknown(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    // Kubernetes sets the others for a service of this name.
+    let others = ["FANLIGHT_CONFIG", "FANLIGHT_URL", "FANLIGHT_PORT", "FANLIGHT_PORT_", "FANLIGHT_SERVICE_"];
+    let is_other = |name: &str| {
+        others.iter().any(|other| name == *other || other.ends_with('_') && name.starts_with(other))
+    };
+    let names = variables.filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<String> = names
+        .filter(|name| name.starts_with("FANLIGHT_") && !is_other(name))
+        .filter(|name| FLAGS.iter().all(|flag| flag.variable != *name))
+        .collect();
+    unknown.sort();
+    unknown
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -146,6 +163,22 @@ mod tests {
     fn a_bad_flag_is_named() {
         let error = load(&["--heartbeat", "15"]).unwrap_err();
         assert!(error.starts_with("heartbeat = \"15\" (from --heartbeat): not a duration"), "{error}");
+    }
+
+    #[test]
+    fn variables_that_are_none_are_found() {
+        let names = [
+            "FANLIGHT_HISTORY_AGEE",
+            "FANLIGHT_HISTORY_AGE",
+            "FANLIGHT_CONFIG",
+            "FANLIGHT_SERVICE_PORT",
+            "FANLIGHT_PORT",
+            "FANLIGHT_PORT_8080_TCP_ADDR",
+            "FANLIGHT_PORTS",
+            "PATH",
+        ];
+        let variables = names.map(|name| (name.into(), "x".into()));
+        assert_eq!(unknown(variables.into_iter()), ["FANLIGHT_HISTORY_AGEE", "FANLIGHT_PORTS"]);
     }
 
     #[test]

@@ -32,7 +32,6 @@ pub(crate) struct Connections {
     max_per_address: usize,
     none: Notify,
     metrics: Arc<Metrics>,
-    last: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -60,8 +59,10 @@ pub(crate) struct Figures {
     pub(crate) requests: u32,
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    /// Events that it was sent once it was taken.
+    /// Events that it was sent while it was taken.
     pub(crate) events: u64,
+    /// Where those are counted that it is sent while it is hosted.
+    hosted: Option<Delivered>,
     pub(crate) taken: bool,
     /// Where among the transports its last request's is, if that was for one.
     transport: Option<u8>,
@@ -78,6 +79,17 @@ pub(crate) struct Figures {
 
 /// After so many a publisher's requests are not expected to be alike.
 const MISSES: u8 = 3;
+
+/// Counts the events of a hosted connection: a request carries it to whatever sends them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delivered(Arc<AtomicU64>);
+
+impl Delivered {
+    /// Counts so many more.
+    pub(crate) fn add(&self, events: usize) {
+        self.0.fetch_add(events as u64, Ordering::Relaxed);
+    }
+}
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +111,6 @@ impl Connections {
             max_per_address: config.max_connections_per_address,
             none: Notify::new(),
             metrics,
-            last: AtomicU64::new(0),
         }
     }
 
@@ -121,15 +132,15 @@ impl Connections {
         }
         counts.all += 1;
         *counts.by_address.entry(address).or_default() += 1;
-        self.metrics.accepted.inc();
         self.metrics.connections.inc();
         let figures = Figures {
-            number: self.last.fetch_add(1, Ordering::Relaxed) + 1,
+            number: self.metrics.accepted.inc() + 1,
             began: Instant::now(),
             requests: 0,
             received: 0,
             sent: 0,
             events: 0,
+            hosted: None,
             taken: false,
             transport: None,
             publishes: false,
@@ -175,6 +186,22 @@ impl Permit {
 }
 
 impl Figures {
+    /// Where the events are counted that the connection is sent while it is hosted.
+    pub(crate) fn host(&mut self) -> Delivered {
+        self.hosted.get_or_insert_default().clone()
+    }
+
+    /// The connection is taken: what it was sent before is added up.
+    pub(crate) fn take(&mut self) {
+        self.taken = true;
+        self.events = self.delivered();
+        self.hosted = None;
+    }
+
+    fn delivered(&self) -> u64 {
+        self.events + self.hosted.as_ref().map_or(0, |hosted| hosted.0.load(Ordering::Relaxed))
+    }
+
     /// Notes a request: the path that it asks for, and what it is called. Whether it is over the same transport as
     /// the last.
     pub(crate) fn request(&mut self, path: &str, id: Option<&str>) -> bool {
@@ -200,7 +227,7 @@ impl Figures {
             transport = self.transport.map(|at| transport::ALL[usize::from(at)].name()),
             path = path.as_str(),
             requests = self.requests,
-            events = self.taken.then_some(self.events),
+            events = self.delivered(),
             received = self.received,
             sent = self.sent,
             seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{hub::Hub, told::Live};
+use super::{connections::Delivered, hub::Hub, told::Live};
 use crate::{
     bus::{
         log::Budget,
@@ -30,6 +30,8 @@ pub struct Feed {
     reader: Reader,
     /// What it is delivered over; an echo has none.
     transport: Option<&'static dyn Transport>,
+    /// Where its connection counts.
+    delivered: Option<Delivered>,
     /// The log's version when nothing was pending.
     quiet: Option<u64>,
     /// Whether it has been sent everything that was there at some time.
@@ -51,11 +53,17 @@ impl Feed {
         let shared = hub.share(reader.subscription());
         reader.share(shared);
         let number = hub.enter(reader.subscription().clone(), transport.map(Transport::name));
-        let feed = Self { hub, number, reader, transport, quiet: None, caught_up: false };
+        let feed = Self { hub, number, reader, transport, delivered: None, quiet: None, caught_up: false };
         if let Some(transport) = transport {
             feed.hub.metrics().flows.of(transport.name(), Path::Hosted).subscribers.inc();
         }
         feed
+    }
+
+    /// The same, counted for its connection too.
+    pub(crate) fn counted(mut self, delivered: Option<Delivered>) -> Self {
+        self.delivered = delivered;
+        self
     }
 
     /// What is pending, or a wake-up when something is.
@@ -132,6 +140,9 @@ impl Feed {
         let metrics = self.hub.metrics();
         if !batch.is_empty() {
             metrics.delivered(transport.name(), Path::Hosted, batch, 1);
+            if let Some(delivered) = &self.delivered {
+                delivered.add(batch.events.len());
+            }
         }
         // What somebody who comes back has missed is no measure of how fast we are.
         if let Some(first) = batch.events.first()

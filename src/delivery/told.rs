@@ -27,11 +27,11 @@ impl Tab {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
     /// Bytes of data that were published.
-    pub payload: usize,
+    pub payload: u32,
     /// Bytes of the rest of what was read.
-    pub envelope: usize,
+    pub envelope: u32,
     /// Events that were published.
-    pub events: usize,
+    pub events: u32,
 }
 
 impl Asked {
@@ -41,7 +41,8 @@ impl Asked {
         if self.events == 0 {
             return Bill::of(Purpose::Controls, bytes);
         }
-        let known = Bill::of(Purpose::Payload, self.payload).and(Purpose::Envelope, self.envelope);
+        let known =
+            Bill::of(Purpose::Payload, self.payload as usize).and(Purpose::Envelope, self.envelope as usize);
         match bytes.checked_sub(known.total()) {
             Some(framing) => known.and(Purpose::Framing, framing),
             None => known.scaled_to(bytes),
@@ -56,7 +57,7 @@ pub enum Told {
     #[default]
     Nothing,
     /// All of it, and how many events that is.
-    Whole(Bill, usize),
+    Whole(Box<(Bill, usize)>),
     /// What is said as it is made.
     Live(Live),
 }

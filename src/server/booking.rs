@@ -3,27 +3,24 @@
 //! hyper says neither how long a head was nor when it has written what, so the bytes themselves are looked at:
 //! each is booked as the request's to which the order of messages assigns it (RFC 9112, 9.3.2).
 
-use std::{collections::VecDeque, sync::Arc};
-
+use super::queue::Queue;
 use crate::{
     delivery::told::{Asked, Told},
     ledger::{
         Bill, Direction, Ledger, Payer, Purpose, Via,
         scan::{Found, Scanner},
     },
-    metrics::Metrics,
 };
 
 /// The bytes of one connection, both ways.
 #[derive(Debug)]
 pub(super) struct Booking {
-    metrics: Arc<Metrics>,
     inward: Scanner,
     outward: Scanner,
     /// Requests that came and that hyper has not handed on yet.
-    coming: VecDeque<Received>,
+    coming: Queue<Received>,
     /// Those that it has, until they are answered.
-    exchanges: VecDeque<Exchange>,
+    exchanges: Queue<Exchange>,
     /// Whether what comes still belongs to the last of those: its body.
     is_claimed: bool,
     /// What the present chunk is booked as.
@@ -53,13 +50,12 @@ struct Exchange {
 }
 
 impl Booking {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            metrics,
             inward: Scanner::default(),
             outward: Scanner::default(),
-            coming: VecDeque::new(),
-            exchanges: VecDeque::new(),
+            coming: Queue::default(),
+            exchanges: Queue::default(),
             is_claimed: false,
             chunk: Purpose::Framing,
             is_other: false,
@@ -67,7 +63,7 @@ impl Booking {
     }
 
     /// Notes what was read.
-    pub(super) fn read(&mut self, mut bytes: &[u8]) {
+    pub(super) fn read(&mut self, ledger: &Ledger, mut bytes: &[u8]) {
         if self.is_other {
             return;
         }
@@ -77,7 +73,7 @@ impl Booking {
             }
             let (count, found) = self.inward.step(bytes);
             bytes = &bytes[count..];
-            self.came(count as u32, matches!(found, Found::Head | Found::EndOfHead));
+            self.came(ledger, count as u32, matches!(found, Found::Head | Found::EndOfHead));
         }
     }
 
@@ -89,11 +85,11 @@ impl Booking {
         }
     }
 
-    fn came(&mut self, count: u32, is_head: bool) {
+    fn came(&mut self, ledger: &Ledger, count: u32, is_head: bool) {
         if !self.is_claimed {
             // Nothing can follow a request whose answer has no end.
             if matches!(self.exchanges.back(), Some(Exchange { told: Told::Live(_), .. })) {
-                return self.read_past(count as usize);
+                return self.read_past(ledger, count as usize);
             }
             let Some(last) = self.coming.back_mut() else { return };
             let sum = if is_head { &mut last.head } else { &mut last.body };
@@ -106,13 +102,11 @@ impl Booking {
             }
             Some(exchange) => {
                 let bill = Bill::of(Purpose::Controls, count as usize);
-                self.metrics.ledger.book(&exchange.payer, Direction::In, &bill);
+                ledger.book(&exchange.payer, Direction::In, &bill);
             }
-            None => self.metrics.ledger.book(
-                &Payer::default(),
-                Direction::In,
-                &Bill::of(Purpose::Controls, count as usize),
-            ),
+            None => {
+                ledger.book(&Payer::default(), Direction::In, &Bill::of(Purpose::Controls, count as usize))
+            }
         }
     }
 
@@ -135,21 +129,26 @@ impl Booking {
     /// The last request that was handed on has its answer, which hyper will write.
     pub(super) fn answer(&mut self, asked: Asked, told: Told) {
         if let Some(exchange) = self.exchanges.back_mut() {
-            exchange.payer.note_events(asked.events);
+            exchange.payer.note_events(asked.events as usize);
             (exchange.asked, exchange.told) = (asked, told);
         }
     }
 
+    /// Whether the present answer has no end.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(self.exchanges.front(), Some(Exchange { told: Told::Live(_), .. }))
+    }
+
     /// Notes what was written.
-    pub(super) fn wrote(&mut self, mut bytes: &[u8]) {
+    pub(super) fn wrote(&mut self, ledger: &Ledger, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.is_other {
             let (count, found) = self.outward.step(bytes);
             bytes = &bytes[count..];
             match found {
-                Found::Head => self.head(count),
-                Found::EndOfHead => self.end_of_head(count),
-                Found::Framing => self.framing(count),
-                Found::Body => self.body(count),
+                Found::Head => self.head(ledger, count),
+                Found::EndOfHead => self.end_of_head(ledger, count),
+                Found::Framing => self.framing(ledger, count),
+                Found::Body => self.body(ledger, count),
             }
             let is_interim = (100..=199).contains(&self.outward.status());
             if self.outward.is_between() && !is_interim {
@@ -158,17 +157,17 @@ impl Booking {
         }
     }
 
-    fn head(&mut self, count: usize) {
+    fn head(&mut self, ledger: &Ledger, count: usize) {
         match self.exchanges.front_mut() {
             Some(exchange) => exchange.head = exchange.head.saturating_add(count as u32),
-            None => self.book_out(Bill::of(Purpose::Heads, count)),
+            None => self.book_out(ledger, Bill::of(Purpose::Heads, count)),
         }
     }
 
-    fn end_of_head(&mut self, count: usize) {
+    fn end_of_head(&mut self, ledger: &Ledger, count: usize) {
         let status = self.outward.status();
         let Some(exchange) = self.exchanges.front_mut() else {
-            return self.book_out(Bill::of(Purpose::Heads, count));
+            return self.book_out(ledger, Bill::of(Purpose::Heads, count));
         };
         if exchange.is_head && status != 101 {
             self.outward.has_no_body();
@@ -177,69 +176,68 @@ impl Booking {
         let is_empty = status == 204 && matches!(exchange.payer.via(), Via::Poll | Via::Longpoll);
         let purpose = if is_empty { Purpose::Empty } else { Purpose::Heads };
         if status == 101 || status >= 200 {
-            exchange.book_request(&self.metrics.ledger, is_empty);
+            exchange.book_request(ledger, is_empty);
         }
-        self.book_out(Bill::of(purpose, head));
+        self.book_out(ledger, Bill::of(purpose, head));
     }
 
-    fn framing(&mut self, count: usize) {
+    fn framing(&mut self, ledger: &Ledger, count: usize) {
         if let Some(Told::Live(live)) = self.exchanges.front().map(|exchange| &exchange.told) {
             self.chunk = live.purpose().unwrap_or(self.chunk);
         }
-        self.book_out(Bill::of(self.chunk, count));
+        self.book_out(ledger, Bill::of(self.chunk, count));
     }
 
-    fn body(&mut self, count: usize) {
+    fn body(&mut self, ledger: &Ledger, count: usize) {
         let bill = match self.exchanges.front_mut() {
             Some(exchange) => exchange.take_body(count),
             None => Bill::of(Purpose::Controls, count),
         };
-        self.book_out(bill);
+        self.book_out(ledger, bill);
     }
 
     /// Books what went out to whoever is answered.
-    fn book_out(&self, bill: Bill) {
-        self.book(Direction::Out, &bill);
+    fn book_out(&self, ledger: &Ledger, bill: Bill) {
+        self.book(ledger, Direction::Out, &bill);
     }
 
-    fn book(&self, direction: Direction, bill: &Bill) {
+    fn book(&self, ledger: &Ledger, direction: Direction, bill: &Bill) {
         match self.exchanges.front() {
-            Some(exchange) => self.metrics.ledger.book(&exchange.payer, direction, bill),
-            None => self.metrics.ledger.book(&Payer::default(), direction, bill),
+            Some(exchange) => ledger.book(&exchange.payer, direction, bill),
+            None => ledger.book(&Payer::default(), direction, bill),
         }
     }
 
     /// Books what came behind a request whose answer has no end, and means nothing.
-    pub(super) fn read_past(&self, count: usize) {
-        self.book(Direction::In, &Bill::of(Purpose::Heads, count));
+    pub(super) fn read_past(&self, ledger: &Ledger, count: usize) {
+        self.book(ledger, Direction::In, &Bill::of(Purpose::Heads, count));
     }
 
     /// What follows is not HTTP, and whoever drives it books it. The last request was answered.
     pub(super) fn end_http(&mut self) {
         self.is_other = true;
-        self.coming.clear();
-        self.exchanges.clear();
+        (self.coming, self.exchanges) = (Queue::default(), Queue::default());
     }
 
     /// The connection leaves hyper with its last request, which it answers elsewhere: how much of it came, its head
     /// and its body. What came behind it was not read, and is the next owner's to book.
     pub(super) fn leave(&mut self) -> (usize, usize) {
-        let last = self.exchanges.pop_back().map(|exchange| exchange.received).unwrap_or_default();
+        let last = self.exchanges.pop_front().map(|exchange| exchange.received).unwrap_or_default();
         self.end_http();
         (last.head as usize, last.body as usize)
     }
 
     /// Books what was not answered, or not understood.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, ledger: &Ledger) {
         let payer = self.exchanges.back().map(|exchange| exchange.payer.clone()).unwrap_or_default();
-        for mut exchange in self.exchanges.drain(..) {
-            exchange.book_request(&self.metrics.ledger, false);
+        while let Some(mut exchange) = self.exchanges.pop_front() {
+            exchange.book_request(ledger, false);
             let head = Bill::of(Purpose::Heads, exchange.head as usize);
-            self.metrics.ledger.book(&exchange.payer, Direction::Out, &head);
+            ledger.book(&exchange.payer, Direction::Out, &head);
         }
-        for received in self.coming.drain(..) {
+        while let Some(received) = self.coming.pop_front() {
             let bill = Bill::of(Purpose::Heads, received.head as usize + received.body as usize);
-            self.metrics.ledger.book(&payer, Direction::In, &bill);
+            ledger.book(&payer, Direction::In, &bill);
         }
     }
 }
@@ -265,7 +263,8 @@ impl Exchange {
     fn take_body(&mut self, count: usize) -> Bill {
         let mut bill = match &mut self.told {
             Told::Nothing => Bill::default(),
-            Told::Whole(bill, events) => {
+            Told::Whole(whole) => {
+                let (bill, events) = &mut **whole;
                 self.payer.note_events(std::mem::take(events));
                 bill.take(count)
             }

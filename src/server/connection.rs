@@ -71,6 +71,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     let heads = socket.heads();
     let watch = socket.watch();
     let counted = socket.counted();
+    let delivered = counted.upgrade().map(|counted| counted.borrow_mut().permit().figures.host());
     let (metrics, sockets) = (desk.gateway.metrics().clone(), desk.sockets.clone());
     let exit = Exit::default();
     let (answers, may_take, leaving) = (
@@ -85,6 +86,9 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
         }
         if on_line {
             request.extensions_mut().insert(OnLine);
+        }
+        if let Some(delivered) = &delivered {
+            request.extensions_mut().insert(delivered.clone());
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
         let again = counted.upgrade().is_some_and(|counted| {
@@ -164,7 +168,8 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             None => {
                 if let Some((head, goes_to, _)) = exit.take() {
-                    leave(&desk, connection.into_parts(), head, goes_to).await;
+                    // Boxed, so that a connection that stays has no room for it.
+                    Box::pin(leave(&desk, connection.into_parts(), head, goes_to)).await;
                 }
             }
         }
@@ -177,9 +182,9 @@ async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok(socket::Apart { stream, mut permit, request, asked }) => {
+            Ok(socket::Apart { stream, mut permit, request, asked, behind }) => {
                 book(&desk.gateway.metrics().ledger, &mut permit, asked, &entry);
-                let early = read_buf.to_vec();
+                let early = [&*read_buf, &*behind].concat();
                 desk.door.enter(Arrival { stream, permit, early, request, head, entry });
             }
             Err(error) => tracing::debug!(%error, "a connection was gone before it was taken"),
@@ -188,10 +193,14 @@ async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
             let mut bytes = Vec::new();
             takeover::write_head(&mut bytes, &head);
             socket.expect_no_head();
+            // What was read is a slice of hyper's buffer, which is not to live as long as the connection.
+            let early = BytesMut::from(&read_buf[..]);
+            drop(read_buf);
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
+                drop((bytes, head));
                 let tab = Tab { metrics: desk.gateway.metrics().clone(), payer: socket.end_http() };
-                duplex::serve(socket, BytesMut::from(&read_buf[..]), peer, times, messages, Some(tab)).await;
+                duplex::serve(socket, early, peer, times, messages, Some(tab)).await;
             }
         }
     }

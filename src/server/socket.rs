@@ -131,7 +131,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(permit) = &mut self.permit {
-            self.booking.end();
+            self.booking.end(&self.metrics.ledger);
             let (ledger, figures) = (&self.metrics.ledger, &mut permit.figures);
             let is_closed = figures.end == End::Closed;
             self.socket.ask(|socket| figures.meter.settle_to_the_end(ledger, &socket, is_closed));
@@ -188,7 +188,8 @@ impl Watch {
                     if let Some(counted) = self.1.upgrade() {
                         let count = read.filled().len();
                         counted.borrow_mut().received(count);
-                        counted.borrow().booking.read_past(count);
+                        let counted = counted.borrow();
+                        counted.booking.read_past(&counted.metrics.ledger, count);
                     }
                 }
                 Ok(()) | Err(_) => return Poll::Ready(()),
@@ -225,6 +226,8 @@ pub(super) struct Apart {
     pub(super) request: Option<Vec<u8>>,
     /// How many bytes of it were its head and its body.
     pub(super) asked: (usize, usize),
+    /// What a hub read before hyper had the connection, and hyper has not read.
+    pub(super) behind: Vec<u8>,
 }
 
 /// A request that is being answered.
@@ -270,7 +273,7 @@ impl Socket {
             Rc::new(RefCell::new(Counted {
                 socket,
                 permit: Some(permit),
-                booking: Booking::new(metrics.clone()),
+                booking: Booking::new(),
                 metrics: metrics.clone(),
                 is_listed: false,
             }))
@@ -334,7 +337,7 @@ impl Socket {
         self.request = None;
     }
 
-    /// Takes the connection apart, of which `unread` bytes were read and not understood.
+    /// Takes the connection apart, of which hyper read `unread` bytes that it did not understand yet.
     pub(super) fn into_parts(self, unread: usize) -> io::Result<Apart> {
         let request = self.request.and_then(|mut request| {
             let length = request.len().checked_sub(unread)?;
@@ -347,7 +350,15 @@ impl Socket {
         let permit = counted.permit.take().ok_or(io::ErrorKind::ResourceBusy)?;
         drop(counted);
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
-        Ok(Apart { stream: stream.into_inner().into_std()?, permit, request, asked })
+        let stream = stream.into_inner().into_std()?;
+        Ok(Apart { stream, permit, request, asked, behind: self.read.into() })
+    }
+
+    /// Forgets the last request once it is answered without an end: nobody will ask for it.
+    fn forget_request(&mut self) {
+        if self.request.is_some() && self.counted.borrow().booking.is_endless() {
+            self.request = None;
+        }
     }
 
     /// Remembers what was read if it belongs to the present request.
@@ -431,7 +442,7 @@ impl Socket {
                 let mut left = *count;
                 for buf in bufs {
                     let taken = left.min(buf.len());
-                    counted.booking.wrote(&buf[..taken]);
+                    counted.booking.wrote(&self.metrics.ledger, &buf[..taken]);
                     left -= taken;
                 }
             }
@@ -484,7 +495,7 @@ impl AsyncRead for Socket {
                 // What was read before is counted where it was read.
                 counted.received(buf.filled().len() - before);
             }
-            counted.booking.read(&buf.filled()[before..]);
+            counted.booking.read(&counted.metrics.ledger, &buf.filled()[before..]);
         }
         if got_bytes {
             self.keep(&buf.filled()[before..]);
@@ -497,6 +508,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = self.poll_refusal(cx, buf);
+        self.forget_request();
         self.stalled(cx, written)
     }
 
@@ -520,6 +532,7 @@ impl AsyncWrite for Socket {
                 }
             },
         };
+        self.forget_request();
         self.stalled(cx, written)
     }
 

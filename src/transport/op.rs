@@ -1,7 +1,11 @@
 //! What a WebSocket client may ask for on a live connection.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::query::{pattern, position};
@@ -42,7 +46,7 @@ pub enum Op<'a> {
 
 /// Reads a message. Its `ref` comes first, so that a refusal can carry it.
 pub fn parse(text: &str) -> (Option<&RawValue>, Result<Op<'_>, Problem>) {
-    let mut keys: BTreeMap<Cow<'_, str>, &RawValue> = match serde_json::from_str(text) {
+    let Keys { mut keys, twice } = match serde_json::from_str(text) {
         Ok(keys) => keys,
         Err(error) => {
             let problem = Problem::invalid("body", format!("the message is no JSON object: {error}"));
@@ -50,13 +54,52 @@ pub fn parse(text: &str) -> (Option<&RawValue>, Result<Op<'_>, Problem>) {
         }
     };
     let reference = keys.remove("ref");
+    let once = match twice {
+        Some(key) => Err(Problem::invalid(printable(&key), "it may be given once only")),
+        None => Ok(()),
+    };
     match reference.filter(|reference| !is_reference(reference.get())) {
         Some(_) => {
             let detail = format!("it must be a string or a number of at most {MAX_REFERENCE} bytes");
             (None, Err(Problem::invalid("ref", detail)))
         }
-        None => (reference, op(keys)),
+        None => (reference, once.and_then(|()| op(keys))),
     }
+}
+
+/// The members of a message. Of one that stands there twice (RFC 8259, 4) nobody can say which is meant.
+struct Keys<'a> {
+    keys: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    twice: Option<String>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keys<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Keys<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys<'de>, A::Error> {
+                let mut keys = Keys { keys: BTreeMap::new(), twice: None };
+                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+                    if keys.keys.insert(key.clone(), value).is_some() {
+                        keys.twice.get_or_insert_with(|| key.into_owned());
+                    }
+                }
+                Ok(keys)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A key from outside, as it may be repeated in an answer.
+fn printable(key: &str) -> String {
+    key.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 fn op<'a>(mut keys: BTreeMap<Cow<'a, str>, &'a RawValue>) -> Result<Op<'a>, Problem> {
@@ -85,10 +128,7 @@ fn op<'a>(mut keys: BTreeMap<Cow<'a, str>, &'a RawValue>) -> Result<Op<'a>, Prob
     };
     match keys.into_keys().next() {
         None => Ok(op),
-        Some(key) => {
-            let key: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
-            Err(Problem::invalid(key, format!("{name} does not take it")))
-        }
+        Some(key) => Err(Problem::invalid(printable(&key), format!("{name} does not take it"))),
     }
 }
 
@@ -168,6 +208,9 @@ mod tests {
             (r#"{"op":"publish","data":1}"#, "topic"),
             (r#"{"op":"publish","topic":"a","data":1,"key":1}"#, "key"),
             (r#"{"op":"clock","topic":"a"}"#, "topic"),
+            (r#"{"op":"publish","topic":"a","data":1,"data":2}"#, "data"),
+            (r#"{"op":"subscribe","op":"publish","topic":"a","data":2}"#, "op"),
+            (r#"{"op":"subscribe","topic":"a","ref":1,"ref":2}"#, "ref"),
             (r#"{"op":"subscribe","ref":{},"topic":"a"}"#, "ref"),
             (r#"{"op":"subscribe","ref":null,"topic":"a"}"#, "ref"),
         ] {

@@ -42,7 +42,7 @@ enum Package {
     Node,
 }
 
-const RECIPES: [Recipe; 13] = [
+const RECIPES: [Recipe; 14] = [
     Recipe {
         name: "curl",
         package: Package::Debian,
@@ -70,6 +70,13 @@ const RECIPES: [Recipe; 13] = [
         package: Package::Node,
         file: "fetch.mjs",
         transports: &["poll", "longpoll", "chunked"],
+        about: "",
+    },
+    Recipe {
+        name: "Node's WebSocket",
+        package: Package::Node,
+        file: "websocket.mjs",
+        transports: &["websocket"],
         about: "",
     },
     Recipe {
@@ -192,7 +199,10 @@ fn start(
         Some("py") => folder.join(".venv/bin/python"),
         _ => "bash".into(),
     };
+    // Node 20 has a WebSocket for who asks for it.
+    let words: &[&str] = if file == "websocket.mjs" { &["--experimental-websocket"] } else { &[] };
     let mut child = Command::new(program)
+        .args(words)
         .arg(folder.join("clients").join(file))
         .args([base, transport, TOPIC, cursor])
         .stdin(Stdio::null())
@@ -223,6 +233,7 @@ fn data(number: usize) -> Value {
 #[case("ws.mjs", &["websocket"])]
 #[case("undici.mjs", &["poll", "longpoll", "chunked", "websocket"])]
 #[case("fetch.mjs", &["poll", "longpoll", "chunked"])]
+#[case("websocket.mjs", &["websocket"])]
 #[case("chromium.mjs", &["chunked", "sse", "websocket"])]
 #[case("httpx_sse_client.py", &["sse"])]
 #[case("aiohttp_client.py", &["poll", "longpoll", "chunked", "websocket"])]

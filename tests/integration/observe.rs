@@ -14,7 +14,7 @@ use crate::{
     frames::{handshake, receive_text, text},
     harness::{self, Server},
     http::{Conn, get, get_with, post, soon},
-    process::fanlight,
+    process::{Served, fanlight},
     subscriber::{Position, Subscriber, Transport, Transport::*},
 };
 
@@ -320,9 +320,12 @@ async fn with_a_publish_listener_they_are_told_there_only() {
 }
 
 /// A connection leaves one line, with what its client called its last request.
+#[rstest]
 #[tokio::test]
-async fn the_log_has_a_line_for_a_connection() {
-    let mut command = fanlight(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+async fn the_log_has_a_line_for_a_connection(#[values("taken", "hosted")] path: &str) {
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    args.extend((path == "hosted").then_some("--no-takeover"));
+    let mut command = fanlight(&args);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -336,6 +339,10 @@ async fn the_log_has_a_line_for_a_connection() {
     let answer = conn.answer().await;
     answer.is_problem(400, "invalid-request", Some("access_token"));
     answer.head.has(&[("x-request-id", "r-17")]);
+    // A poll, before a connection is taken by the stream.
+    server.publish("a", "0").await;
+    conn.send(get("/v1/poll?topic=a&last=1")).await;
+    assert_eq!(conn.answer().await.status(), 200);
     conn.send(get_with("/v1/sse?topic=a", &["X-Request-Id: r-18"])).await;
     let head = conn.head().await;
     head.has(&[("x-request-id", "r-18")]);
@@ -357,9 +364,32 @@ async fn the_log_has_a_line_for_a_connection() {
     assert!(!found.contains("hush"));
     let told: Value = serde_json::from_str(&found).expect("JSON");
     assert_eq!(told["target"], "fanlight::connection");
-    assert_eq!((&told["transport"], &told["path"]), (&json!("sse"), &json!("taken")));
-    assert_eq!((&told["requests"], &told["events"]), (&json!(2), &json!(1)));
+    assert_eq!((&told["transport"], &told["path"]), (&json!("sse"), &json!(path)));
+    assert_eq!((&told["requests"], &told["events"]), (&json!(3), &json!(2)));
     assert_eq!((&told["end"], &told["request_id"]), (&json!("closed"), &json!("r-18")));
     assert!(told["sent"].as_u64().unwrap() > 400 && told["received"].as_u64().unwrap() > 100);
     assert!(told["seconds"].as_f64().unwrap() < 20.0);
+}
+
+// 1. Every user has a topic of his own, with one event. 2. What a topic itself takes was not counted, so that a log of
+// 256 MiB took 512.
+#[tokio::test]
+async fn what_is_held_takes_as_much_memory_as_is_told() {
+    const BATCHES: usize = 10;
+    let served = Served::start(&["--log-level", "warn"]).await;
+    let gateway = served.client();
+    let publish = async |batch: usize| {
+        let lines = (0..10_000).map(|n| format!("{{\"topic\":\"users/{batch}/{n}\",\"data\":1}}\n"));
+        let body: String = lines.collect();
+        let answer = gateway.ask(post("/v1/publish", &["Content-Type: application/x-ndjson"], body)).await;
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+    };
+    let told = async || stats(gateway, "").await["log"]["bytes"].as_u64().unwrap() as usize;
+    publish(0).await;
+    let (before, told_before) = (served.resident(), told().await);
+    for batch in 1..=BATCHES {
+        publish(batch).await;
+    }
+    let (taken, told) = (served.resident() - before, told().await - told_before);
+    assert!(taken < told * 3 / 2, "{taken} bytes, of which {told} are told");
 }

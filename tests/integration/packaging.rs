@@ -1,9 +1,13 @@
 //! What a package installs beside the program, and what it runs.
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Output, Stdio},
+};
 
 use crate::{
     harness,
+    http::{Conn, get},
     process::{Served, fanlight},
 };
 
@@ -112,4 +116,82 @@ fn the_container_runs_what_there_is() {
     // The compiler is the one that the crate asks for.
     let asked = concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-slim");
     assert!(dockerfile.contains(asked), "{asked}");
+}
+
+/// Runs `fanlight serve` behind this line of a shell, which ends with `exec`, until it listens.
+async fn behind(line: &str) -> (std::process::Child, std::net::SocketAddr) {
+    let fanlight = env!("CARGO_BIN_EXE_fanlight");
+    let line = format!("{line} {fanlight} serve --listen 127.0.0.1:0");
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut first = String::new();
+        stdout.read_line(&mut first).unwrap();
+        first
+    });
+    let first = crate::http::soon(read).await.unwrap();
+    let addr = first.trim().strip_prefix("listening on http://").expect("it listens").parse().unwrap();
+    (child, addr)
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// A terminal that is closed ends a gateway as decently as Ctrl-C does.
+#[tokio::test]
+async fn a_terminal_that_goes_drains_the_gateway_unless_nohup_forbids_it() {
+    let (child, addr) = behind("exec").await;
+    let mut subscriber = Conn::open(addr).await;
+    subscriber.send(get("/v1/chunked?topic=a")).await;
+    subscriber.head().await;
+    signal(&child, "HUP");
+    let said = String::from_utf8(subscriber.rest().await).unwrap();
+    assert!(said.contains("reconnect"), "{said}");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+
+    let (child, addr) = behind("trap '' HUP; exec").await;
+    signal(&child, "HUP");
+    let server = harness::Server::elsewhere(addr);
+    assert_eq!(server.get("/readyz").await.text(), "ready\n", "it was told not to listen to that");
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_an_operator_would_not_find_out_in_time_is_said_at_the_start() {
+    let (child, _) = behind("ulimit -S -n 300; ulimit -H -n 1000; FANLIGHT_HISTORY_AGEE=1h exec").await;
+    // Raised as far as it may be, which is too little.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(open_files.split_whitespace().nth(3), Some("1000"), "{open_files}");
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("limit of open files") && log.contains("max_open_files=1000"), "{log}");
+    assert!(log.contains("FANLIGHT_HISTORY_AGEE is no setting"), "{log}");
+}
+
+/// Without a descriptor left the gateway goes on with whom it has, and says so once, not for each try. (A core that had
+/// not got its own by then never started, and whoever was given to it found nobody.)
+#[tokio::test]
+async fn a_gateway_without_descriptors_says_so() {
+    let (child, addr) = behind("ulimit -n 40; exec").await;
+    let mut connections = Vec::new();
+    while connections.len() < 60 {
+        connections.push(Conn::open(addr).await);
+    }
+    // Those that wait get in once the others leave.
+    connections.truncate(1);
+    let server = harness::Server::elsewhere(addr);
+    assert_eq!(server.get("/healthz").await.text(), "ok\n");
+    signal(&child, "TERM");
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(log.matches("connections cannot be accepted").count(), 1, "{log}");
+    assert!(log.contains("Too many open files"), "{log}");
 }

@@ -292,7 +292,7 @@ async fn publishes(taken: bool, header: &str, media_type: &str) -> String {
         let received = "fanlight_socket_bytes_total{direction=\"in\",path=\"taken\"} ";
         let received = metrics.text().lines().find_map(|line| line.strip_prefix(received));
         let received: u64 = received.expect("it is counted").parse().unwrap();
-        assert_eq!(received > 20_000, taken, "{received} bytes were the hub's to read");
+        assert_eq!(received > 10_000, taken, "{received} bytes were the hub's to read");
     }
     plain(&said)
 }
@@ -355,4 +355,65 @@ async fn what_was_answered_before_goes_out_before(
     let head = conn.head().await;
     assert_eq!(head.status, if transport == Websocket { 101 } else { 200 });
     soon(conn.through(next.as_bytes())).await.expect("the event");
+}
+
+// 1. A client sends more requests at once than hyper's buffer and the hub's hold together. 2. The hub gives what it
+// read back to hyper, which has read only a part of it when the next request leaves again. 3. The other part was
+// lost, and what came behind it was taken for a malformed request.
+#[rstest]
+#[tokio::test]
+async fn however_many_requests_come_at_once_each_is_answered(#[values(true, false)] taken: bool) {
+    const TURNS: usize = 300;
+    let server = on(taken, |_| {}).await;
+    let epoch = server.epoch().await;
+    server.publish("a", "1").await;
+    let before = received(&server).await;
+    let publish = post("/v1/publish?topic=b", &["Content-Type: application/json"], "7");
+    let poll = get(&format!("/v1/poll?topic=a&after={}", epoch.at(0)));
+    let turn = [poll.repeat(3).as_bytes(), &publish, &publish].concat();
+    let mut conn = Conn::open(server.addr).await;
+    let (mut said, all) = (Vec::new(), turn.repeat(TURNS));
+    conn.send(&all).await;
+    for n in 0..TURNS * 5 {
+        let answer = conn.answer().await;
+        assert_eq!(answer.status(), 200, "answer {n}: {}", answer.text());
+        said.push(answer.text().contains("events"));
+    }
+    assert_eq!(said, [true, true, true, false, false].repeat(TURNS));
+    assert_eq!(server.cursor().await, epoch.at(1 + 2 * TURNS as u64), "each published once");
+    // Whatever is handed back and forth is counted once: beside it, only what asks for these figures.
+    let counted = received(&server).await - before;
+    assert!((all.len()..all.len() + 1000).contains(&counted), "{counted} of {}", all.len());
+}
+
+/// Bytes that came to the gateway, by its own count.
+async fn received(server: &Server) -> usize {
+    let metrics = server.get("/metrics").await;
+    let lines = metrics
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("fanlight_socket_bytes_total{direction=\"in\""));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
+}
+
+// 1. A client polls without an end and reads no answer. 2. With each request that the hub handed back it read 16 KiB
+// more, so that all that was sent came to be held, and was copied for every request anew.
+#[rstest]
+#[tokio::test]
+async fn who_reads_no_answer_is_not_read_from(#[values(true, false)] taken: bool) {
+    let server = on(taken, |config| config.send_buffer = ByteSize::kib(4)).await;
+    let after = server.cursor().await;
+    let conn = Conn::open_narrow(server.addr).await;
+    let polls = get(&format!("/v1/poll?topic=a&after={after}")).repeat(100);
+    let mut sent = 0;
+    // Until the kernel takes no more: the gateway has stopped to read.
+    while tokio::time::timeout(Duration::from_secs(1), conn.stream().writable()).await.is_ok() {
+        match conn.stream().try_write(polls.as_bytes()) {
+            Ok(count) => sent += count,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+        assert!(sent < 64 << 20, "it is read from without an end");
+    }
+    let received = received(&server).await;
+    assert!(received < 1 << 20, "it has read {received} of {sent}");
 }

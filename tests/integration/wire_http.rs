@@ -334,14 +334,23 @@ async fn other_refusals() {
     let foreign = server.ask("GET /v1/cursor HTTP/1.1\r\nHost: evil.example\r\n\r\n").await;
     foreign.is_problem(403, "not-allowed", Some("Host"));
     assert!(foreign.text().contains("evil.example"));
-    for hosts in ["", "Host: localhost\r\nHost: evil.example\r\n"] {
-        let answer = server.ask(format!("GET /v1/cursor HTTP/1.1\r\n{hosts}\r\n")).await;
+    for (target, hosts) in [
+        ("", ""),
+        ("", "Host: localhost\r\nHost: evil.example\r\n"),
+        ("", "Host: evil.example@localhost\r\n"),
+        ("http://evil.example", "Host: localhost\r\n"),
+    ] {
+        let answer = server.ask(format!("GET {target}/v1/cursor HTTP/1.1\r\n{hosts}\r\n")).await;
         answer.is_problem(400, "invalid-request", Some("Host"));
     }
+    let absolute = server.ask("GET http://localhost/v1/cursor HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(absolute.status(), 200);
     // What it says would be published as if it were not compressed.
     for (coding, status, word) in [
         ("Content-Encoding: gzip", 415, "unsupported-media-type"),
         ("Transfer-Encoding: gzip, chunked", 400, "invalid-request"),
+        // Another server would take the one for the coding of the other.
+        ("Transfer-Encoding: chunked\r\nTransfer-encoding: chunked", 400, "invalid-request"),
     ] {
         let request = format!(
             "POST /v1/publish?topic=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\
@@ -402,6 +411,33 @@ async fn too_many_connections_are_told_so() {
         answer.text()
     );
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
+    assert!(server.get("/metrics").await.text().contains("\nfanlight_connections "));
+}
+
+// 1. Subscribers fill the gateway. 2. Publishers, who have a listener of their own, were refused as well.
+#[tokio::test]
+async fn however_many_subscribers_there_are_publishers_get_through() {
+    let mut server = harness::start_with(|config| {
+        config.max_connections = 1;
+        config.publish_listen = Some(([127, 0, 0, 1], 0).into());
+    });
+    let mut subscriber = Conn::open(server.addr).await;
+    subscriber.send(get("/v1/sse?topic=a")).await;
+    subscriber.head().await;
+    server.get("/v1/cursor").await.is_problem(503, "unavailable", None);
+    // They have a limit of the same size for themselves, which one connection reaches here.
+    let inside = server.publish_addr.unwrap();
+    let mut publisher = Conn::open(inside).await;
+    publisher.send(post("/v1/publish?topic=a", &["Content-Type: application/json"], "1")).await;
+    let id = harness::id_of(&publisher.answer().await);
+    soon(subscriber.through(id.as_bytes())).await.expect("the event");
+    Server::elsewhere(inside).get("/v1/cursor").await.is_problem(503, "unavailable", None);
+    publisher.send(get("/v1/stats")).await;
+    assert_eq!(publisher.answer().await.status(), 200);
+    // The gateway waits for them too at its end.
+    server.shut_down();
+    assert_eq!(publisher.rest().await, b"");
+    soon(server.ended()).await;
 }
 
 #[tokio::test]

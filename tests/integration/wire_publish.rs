@@ -105,8 +105,11 @@ async fn a_bad_body_leaves_nothing(
 async fn each_size_has_its_limit(#[case] media_type: &str, #[case] limit: usize) {
     let server = harness::start();
     let content = format!("Content-Type: {media_type}");
-    // A batch of many small lines, or one text.
-    let body = |size: usize| if limit > 64 << 10 { "1\n".repeat(size / 2) } else { "x".repeat(size) };
+    // A batch of many small lines (and blanks up to its size), or one text.
+    let body = |size: usize| match limit > 64 << 10 {
+        true => "1234567890123456\n".repeat(size / 17) + &" ".repeat(size % 17),
+        false => "x".repeat(size),
+    };
     let answer = server.ask(post("/v1/publish?topic=a", &[&content], body(limit))).await;
     assert_eq!(answer.status(), 200, "{}", answer.text());
     let head = server.cursor().await;
@@ -136,4 +139,82 @@ async fn chunks_in_every_spelling() {
     )
     .await;
     conn.answer().await.is_problem(400, "invalid-request", Some("body"));
+}
+
+#[tokio::test]
+async fn who_asks_before_it_sends_too_much_sends_nothing() {
+    let server = harness::start();
+    for (media_type, length, status) in [
+        ("text/plain", 65_537_u64, 413),
+        ("application/x-ndjson", u64::MAX >> 1, 413),
+        ("text/plain", 3, 100),
+    ] {
+        let mut conn = Conn::open(server.addr).await;
+        conn.send(format!(
+            "POST /v1/publish?topic=a HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(conn.head().await.status, status, "{length} bytes");
+    }
+}
+
+// 1. A client begins to send many batches, and never ends one. 2. Each took up to 2 MiB for as long as 30 s, and there may
+// be as many as connections.
+#[tokio::test]
+async fn what_is_not_whole_yet_takes_so_much_memory_and_no_more() {
+    const MANY: usize = 70;
+    let server = harness::start();
+    let head = "POST /v1/publish?topic=a HTTP/1.1\r\nHost: localhost\r\n\
+                Content-Type: application/x-ndjson\r\nContent-Length: 1048576\r\n\r\n";
+    let part = [head.as_bytes(), "1\n".repeat(524_287).as_bytes()].concat();
+    let mut connections = Vec::new();
+    for _ in 0..MANY {
+        let mut conn = Conn::open(server.addr).await;
+        conn.try_send(&part).await;
+        connections.push(conn);
+    }
+    // Those for whom there is no room are told; the others go on waiting for the rest.
+    let refusals = async || {
+        let metrics = server.get("/metrics").await;
+        let line = metrics
+            .text()
+            .lines()
+            .find(|line| line.contains("{problem=\"unavailable\"}"))
+            .unwrap()
+            .to_owned();
+        line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    until_async(async || refusals().await >= MANY - 65).await;
+    assert!(refusals().await <= MANY / 2, "most of them fit");
+    drop(connections);
+    let json = ["Content-Type: application/json"];
+    until_async(async || server.ask(post("/v1/publish?topic=a", &json, "1")).await.status() == 200).await;
+}
+
+async fn until_async(mut holds: impl AsyncFnMut() -> bool) {
+    crate::http::soon(async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+// 1. A batch holds half a million lines, each of them a `1`. 2. Each becomes an event with a topic and a time, so that
+// one request of 1 MiB took 365 MB.
+#[tokio::test]
+async fn a_batch_of_very_many_events_is_too_large() {
+    let server = harness::start();
+    let before = server.cursor().await;
+    let batch = async |lines: usize| {
+        let topic = ["segment-of-some-15"; 12].join("/");
+        let target = format!("/v1/publish?topic={topic}");
+        server.ask(post(&target, &["Content-Type: application/x-ndjson"], "1\n".repeat(lines))).await
+    };
+    let answer = batch(400_000).await;
+    answer.is_problem(413, "too-large", Some("body"));
+    assert!(answer.text().contains("send fewer at a time"), "{}", answer.text());
+    assert_eq!(server.cursor().await, before, "nothing was left behind");
+    assert_eq!(batch(40_000).await.status(), 200);
 }

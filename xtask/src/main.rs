@@ -44,7 +44,8 @@ docs/conformance.md.
 
 cargo xtask fuzz [--quick] [--runs N] [TARGET]...
 
-Runs the targets of fuzz/ for ten million executions each (about twenty minutes), and writes docs/fuzzing.md.
+Runs the targets of fuzz/ for ten million executions each (about twenty minutes), and writes their rows of
+docs/fuzzing.md.
 
   --quick        a hundred thousand each, and write nothing
   --runs N       so many each

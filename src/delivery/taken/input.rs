@@ -82,8 +82,17 @@ impl Taken {
         match self.records.get_mut(key as usize) {
             // What it published is answered to the end.
             Some(record) if record.blocked && kind == Kind::Publish => record.state = State::Ending,
+            Some(_) if kind == Kind::Publish => self.give_up(key),
             Some(_) => self.remove(key, End::Closed),
             None => {}
+        }
+    }
+
+    /// Nothing more comes from a publisher. What it has begun to send is hyper's to answer.
+    pub(super) fn give_up(&mut self, key: u32) {
+        match self.records[key as usize].backlog.take() {
+            Some(backlog) if !backlog.input.is_empty() => self.give_back(key, backlog.input.to_vec()),
+            _ => self.finish(key),
         }
     }
 
@@ -103,10 +112,15 @@ impl Taken {
         let record = &mut self.records[key as usize];
         let mut early = record.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input));
         record.tidy();
-        let count = match self.receive(key) {
-            Heard::Bytes(count) => count,
-            Heard::Nothing => 0,
-            Heard::Gone => return self.remove(key, End::Closed),
+        // Who sends requests without waiting for answers is not read from faster than answered.
+        let is_whole = early.as_ref().is_some_and(|early| early.windows(4).any(|four| four == b"\r\n\r\n"));
+        let count = match is_whole {
+            true => 0,
+            false => match self.receive(key) {
+                Heard::Bytes(count) => count,
+                Heard::Nothing => 0,
+                Heard::Gone => return self.remove(key, End::Closed),
+            },
         };
         let read = &self.scratch[..count];
         let request: &[u8] = match &mut early {
@@ -156,7 +170,7 @@ impl Taken {
             match self.receive(key) {
                 Heard::Bytes(count) => input.extend_from_slice(&self.scratch[..count]),
                 Heard::Nothing => {}
-                Heard::Gone if input.is_empty() => return self.remove(key, End::Closed),
+                // Where the peer is gone the kernel says so besides.
                 Heard::Gone => self.records[key as usize].unread = false,
             }
             is_other |= self.publish(key, &mut input, &mut answers);

@@ -393,7 +393,7 @@ impl Taken {
             let record = &self.records[key as usize];
             match record.state {
                 // Nobody waits for an answer, unless one is still on its way.
-                State::Asking if !record.blocked => self.remove(key, End::Closed),
+                State::Asking if !record.blocked => self.give_up(key),
                 _ => self.list(key),
             }
         }
@@ -402,7 +402,7 @@ impl Taken {
     /// A connection's first turn: its head, its hello, and what is pending.
     fn enter(&mut self, arrival: Arrival) {
         let Arrival { stream, mut permit, early, request, head, entry } = arrival;
-        permit.figures.taken = true;
+        permit.figures.take();
         if let Some(transport) = entry.kind.counted() {
             self.settings.metrics.flows.of(transport, Path::Taken).subscribers.inc();
         }
@@ -492,10 +492,9 @@ impl Taken {
             let hello = opening.len() - bill.total();
             self.say(key, &opening, bill.and(Purpose::Controls, hello));
         }
-        if self.records.contains(key as usize) {
-            if self.records[key as usize].unread && (kind.is_framed() || kind == Kind::Publish) {
-                self.read(key);
-            }
+        let unread = self.records.get(key as usize).is_some_and(|record| record.unread);
+        if unread && (kind.is_framed() || kind == Kind::Publish) {
+            self.read(key);
         }
         if self.records.contains(key as usize) {
             self.list(key);

@@ -180,10 +180,7 @@ impl Taken {
         match record.state {
             State::Open => self.beat(key),
             State::Waiting => self.answer_empty(key, false),
-            State::Asking => match record.backlog.take().filter(|backlog| !backlog.input.is_empty()) {
-                Some(backlog) => self.give_back(key, backlog.input.to_vec()),
-                None => self.finish(key),
-            },
+            State::Asking => self.give_up(key),
             State::Closing | State::Ending => self.finish(key),
         }
     }

@@ -168,6 +168,7 @@ export class Stage {
       square.textContent = event ? String(event.n) : '';
       square.style.fontSize = event && event.n > 9999 ? '10px' : event && event.n > 999 ? '12px' : '';
       // Among many, its neighbours have a tracer's colour: which stretch of the stream it is from.
+      square.style.color = event ? (this.colors.onEvents[hue(event, every)] ?? '') : '';
       square.style.background = event ? (this.colors.events[hue(event, every)] ?? '') : '';
       text.textContent = !chip.lane || !newest ? '' : behind > 0 ? words.behind(behind) : words.latest;
       chip.element.classList.toggle('behind', behind > 0);

@@ -11,6 +11,8 @@ export interface Palette {
   red: string;
   wash: string;
   events: readonly string[];
+  /** What can be read on them. */
+  onEvents: readonly string[];
 }
 
 export function palette(): Palette {
@@ -28,6 +30,7 @@ export function palette(): Palette {
     red: value('red'),
     wash: value('red-wash'),
     events: [0, 1, 2, 3, 4].map((n) => value(`e${n}`)),
+    onEvents: [0, 1, 2, 3, 4].map((n) => value(`on${n}`)),
   };
 }
 

@@ -16,6 +16,26 @@ async function lossless(view: View): Promise<void> {
 
 async function accessible(view: View): Promise<void> {
   await view.page.evaluate(AXE);
+  // Every colour in which a number may stand, whichever stand there now.
+  const contrasts = await view.page.evaluate(() => {
+    const style = getComputedStyle(document.documentElement);
+    const light = (name: string) => {
+      const hex = style
+        .getPropertyValue(name)
+        .trim()
+        .replace(/^#(.)(.)(.)$/, '#$1$1$2$2$3$3');
+      const [r = 0, g = 0, b = 0] = [1, 3, 5].map((at) => {
+        const c = Number.parseInt(hex.slice(at, at + 2), 16) / 255;
+        return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+    };
+    return [0, 1, 2, 3, 4].map((n) => {
+      const [one, other] = [light(`--e${n}`), light(`--on${n}`)];
+      return Math.max(one, other) / Math.min(one, other);
+    });
+  });
+  expect(Math.min(...contrasts)).toBeGreaterThanOrEqual(4.5);
   const found = await view.page.evaluate(async () => {
     const { violations } = await Reflect.get(globalThis, 'axe').run();
     return violations.map(

@@ -33,8 +33,6 @@ pub(crate) enum Runner {
     Nextest,
     /// `test result: ok. 3 passed; 0 failed; 0 ignored; …`, once per crate. There need not be any.
     Doctest,
-    /// `ℹ pass 12`, `ℹ fail 0`
-    Node,
     /// `12 passed, 0 failed`
     Own,
 }
@@ -56,11 +54,6 @@ pub(crate) fn count(runner: Runner, lines: &[String], success: bool) -> (u64, u6
         Runner::Own => lines.fold((0, 0), |sum, line| match line.strip_suffix(" failed") {
             Some(_) => add(sum, (before(&line, "passed"), before(&line, "failed"))),
             None => sum,
-        }),
-        Runner::Node => lines.fold((0, 0), |sum, line| {
-            let after = |word| line.strip_prefix("ℹ ")?.strip_prefix(word)?.trim().parse().ok();
-            let broken = after("fail").unwrap_or(0) + after("cancelled").unwrap_or(0);
-            add(sum, (after("pass").unwrap_or(0), broken))
         }),
     };
     // It failed without a failed test (it did not build, say), or ran none at all.
@@ -115,14 +108,8 @@ mod tests {
     }
 
     #[test]
-    fn node() {
-        let text = "✔ a test passed 3\nℹ tests 13\nℹ pass 11\nℹ fail 1\nℹ cancelled 1\nℹ skipped 0";
-        assert_eq!(counted(Runner::Node, text, false), (11, 2));
-    }
-
-    #[test]
     fn a_runner_that_ran_nothing_or_did_not_build_has_failed() {
-        for runner in [Runner::Nextest, Runner::Node] {
+        for runner in [Runner::Nextest, Runner::Own] {
             assert_eq!(counted(runner, "", true), (0, 1));
             assert_eq!(counted(runner, "error: could not compile", false), (0, 1));
         }

@@ -1,11 +1,18 @@
 # Needs nothing but the source:
 #   docker build -t fanlight .
 #   docker run --rm -p 127.0.0.1:8080:8080 fanlight
+FROM node:22-bookworm-slim AS page
+WORKDIR /source/web
+COPY web .
+RUN npm ci --omit=dev --no-audit --no-fund && node build.mjs
+
 FROM rust:1.95-slim-bookworm AS build
 # mimalloc is built from its C source.
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
+# There is no Node here, so the page is the one that was built above.
+COPY --from=page /source/web/dist web/dist
 RUN cargo build --release --locked --bin fanlight
 
 FROM debian:bookworm-slim

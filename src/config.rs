@@ -98,6 +98,11 @@ settings! {
         /// Whoever can reach such an address can then publish and subscribe: it is for networks whose
         /// every member is trusted, or where a proxy in front does the refusing.
         insecure_open: bool = false, "BOOL";
+        /// Let whoever can reach the gateway open lines: ports whose connections are shaped (`/v1/lab`).
+        ///
+        /// For the comparison page, which shows what distance, bandwidth and loss do to each transport. On
+        /// loopback only.
+        lab: bool = false, "BOOL";
     }
     "History" {
         /// Events held per topic.

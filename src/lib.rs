@@ -3,7 +3,7 @@
 //! ```text
 //! server                       listeners, a thread per core, the way down
 //! app                          routes and layers
-//! delivery   publish           moves bytes; the one way in
+//! delivery   publish   lab     moves bytes; the one way in; lines that are shaped
 //! transport  bus  metrics      what stands on the wire; the log; what is counted
 //! event  topic  wsframe  ledger  fields  error  config  page  sync
 //! ```
@@ -31,6 +31,7 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod lab;
 pub mod ledger;
 pub mod metrics;
 pub mod page;

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub stalled: Gauge,
     /// Connections that were cut because they took nothing for too long.
     pub cut: Counter,
+    /// Lines of the lab.
+    pub lines: Gauge,
     refusals: Family<Problem, Counter>,
     gaps: Family<Because, Counter>,
 }
@@ -100,6 +102,8 @@ impl Metrics {
         let cut = Counter::default();
         let about = "Connections that were cut because they took nothing for too long";
         own.register("stalled_cut", about, cut.clone());
+        let lines = Gauge::default();
+        own.register("lab_lines", "Lines of the lab", lines.clone());
 
         let events = Counter::default();
         own.register("events", "Events that were published", events.clone());
@@ -134,6 +138,7 @@ impl Metrics {
             publishing,
             stalled,
             cut,
+            lines,
             refusals,
             gaps,
         }

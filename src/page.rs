@@ -1,16 +1,18 @@
 //! The page at `/`, carried inside the binary.
 //!
-//! Plain files without a build step (`web/`), so what the browser gets is what stands in the repository. They
-//! change only with the binary; a browser asks each time (`no-cache`) and mostly hears 304.
+//! `build.rs` builds it from `web/`. Files whose name has the hash of their content may be kept for ever; of all
+//! others a browser asks each time (`no-cache`) and mostly hears 304.
 
 use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
+    sync::Arc,
 };
 
 use axum::{
     Router,
     body::Bytes,
+    extract::OriginalUri,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -20,39 +22,80 @@ use axum::{
 /// calls nowhere. `'self'` covers `ws:` and `wss:` to the same host (Chromium 71, Firefox 50, Safari 16).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// In lab mode each lane has a port of its own.
+const LAB_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self' http://127.0.0.1:* http://localhost:* ws://127.0.0.1:* ws://localhost:*; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
-
-/// Path, media type and content of every file that is served.
-#[rustfmt::skip]
-const FILES: [(&str, &str, &str); 15] = [
-    ("/", HTML, include_str!("../web/index.html")),
-    ("/icon.svg", SVG, include_str!("../web/icon.svg")),
-    ("/page.css", CSS, include_str!("../web/page.css")),
-    ("/page.js", JS, include_str!("../web/page.js")),
-    ("/lane.js", JS, include_str!("../web/lane.js")),
-    ("/problem.js", JS, include_str!("../web/problem.js")),
-    ("/subscription.js", JS, include_str!("../web/subscription.js")),
-    ("/tally.js", JS, include_str!("../web/tally.js")),
-    ("/topics.js", JS, include_str!("../web/topics.js")),
-    ("/transports/chunked.js", JS, include_str!("../web/transports/chunked.js")),
-    ("/transports/longpoll.js", JS, include_str!("../web/transports/longpoll.js")),
-    ("/transports/poll.js", JS, include_str!("../web/transports/poll.js")),
-    ("/transports/sse.js", JS, include_str!("../web/transports/sse.js")),
-    ("/transports/websocket.js", JS, include_str!("../web/transports/websocket.js")),
-    ("/words.js", JS, include_str!("../web/words.js")),
-];
+/// Path and content of every file, or why there is none.
+type Built = Result<&'static [(&'static str, &'static [u8])], &'static str>;
+const BUILT: Built = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+/// What stands in for it.
+const UNBUILT: &str = include_str!("page/unbuilt.html");
 
 /// The page's routes. GET, and so HEAD; every address in them is relative to the page's own, so the router may
-/// be nested under another path.
-pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.into_iter().fold(Router::new(), |router, (path, media_type, content)| {
-        let file = File::new(media_type, POLICY, content);
+/// be nested under another path. `lab`: whether the page may call other ports of this host.
+pub fn router<S: Clone + Send + Sync + 'static>(lab: bool) -> Router<S> {
+    serving(BUILT, lab)
+}
+
+fn serving<S: Clone + Send + Sync + 'static>(built: Built, lab: bool) -> Router<S> {
+    let policy = if lab { LAB_POLICY } else { POLICY };
+    let files = match built {
+        Ok(files) => files,
+        Err(why) => {
+            let file = File::new(HTML, POLICY, UNBUILT.replace("{why}", &escaped(why)));
+            return Router::new()
+                .route("/", get(move |headers: HeaderMap| async move { file.answer(&headers) }));
+        }
+    };
+    files.iter().fold(Router::new(), |router, &(path, content)| {
+        if path == "/index.html" {
+            // The page must not have to ask: a 404 would stand in its console.
+            let html = String::from_utf8_lossy(content)
+                .replace("data-lab=\"off\"", if lab { LAB_ON } else { LAB_OFF });
+            let html: Arc<str> = html.into();
+            return router.route("/", get(move |uri, headers| index(uri, headers, policy, html.clone())));
+        }
+        let mut file = File::new(media_type(path), policy, content);
+        file.is_immutable = path.starts_with("/assets/");
         router.route(path, get(move |headers: HeaderMap| async move { file.answer(&headers) }))
     })
+}
+
+const LAB_ON: &str = "data-lab=\"on\"";
+const LAB_OFF: &str = "data-lab=\"off\"";
+const HTML: &str = "text/html; charset=utf-8";
+
+fn media_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => HTML,
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Its addresses begin with `./`. Nested under `/realtime` it has no slash at its end, and `./` would be the root.
+async fn index(
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    policy: &'static str,
+    html: Arc<str>,
+) -> Response {
+    let last = uri.path().rsplit('/').next().unwrap_or_default();
+    if last.is_empty() {
+        return File::new(HTML, policy, html.to_string()).answer(&headers);
+    }
+    let html = ["href", "src"].iter().fold(html.to_string(), |html, name| {
+        html.replace(&format!("{name}=\"./"), &format!("{name}=\"./{}/", escaped(last)))
+    });
+    File::new(HTML, policy, html).answer(&headers)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
 /// A file that the binary carries.
@@ -62,6 +105,8 @@ pub struct File {
     policy: HeaderValue,
     content: Bytes,
     is_packed: bool,
+    /// Its address never gets another content.
+    is_immutable: bool,
     tag: HeaderValue,
 }
 
@@ -75,6 +120,7 @@ impl File {
             tag: entity_tag(&content),
             content,
             is_packed: false,
+            is_immutable: false,
         }
     }
 
@@ -85,9 +131,10 @@ impl File {
 
     /// The answer to a GET, or that what the browser holds is still good.
     pub fn answer(&self, request: &HeaderMap) -> Response {
+        let keep = if self.is_immutable { "max-age=31536000, immutable" } else { "no-cache" };
         let headers = [
             (header::ETAG, self.tag.clone()),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (header::CACHE_CONTROL, HeaderValue::from_static(keep)),
             (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -126,8 +173,6 @@ fn entity_tag(content: &[u8]) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::Path};
-
     use axum::{body::Body, http::Request};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
@@ -135,61 +180,100 @@ mod tests {
     use super::*;
 
     async fn ask(method: &str, path: &str, if_none_match: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        asked(router::<()>(false), method, path, if_none_match).await
+    }
+
+    async fn asked(
+        router: Router,
+        method: &str,
+        path: &str,
+        if_none_match: &str,
+    ) -> (StatusCode, HeaderMap, Vec<u8>) {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("if-none-match", if_none_match)
             .body(Body::empty())
             .unwrap();
-        let (head, body) = router::<()>().oneshot(request).await.unwrap().into_parts();
+        let (head, body) = router.oneshot(request).await.unwrap().into_parts();
         (head.status, head.headers, body.collect().await.unwrap().to_bytes().to_vec())
+    }
+
+    fn built() -> &'static [(&'static str, &'static [u8])] {
+        BUILT.expect("the tests are run with Node")
     }
 
     #[tokio::test]
     async fn every_file_comes_whole_with_its_type_and_may_not_be_guessed_at() {
-        for (path, media_type, content) in FILES {
+        for (path, content) in built() {
+            let path = if *path == "/index.html" { "/" } else { path };
             let (status, headers, body) = ask("GET", path, "\"another\"").await;
-            assert_eq!((status, body), (StatusCode::OK, content.into()), "{path}");
-            assert_eq!(headers["content-type"], media_type);
+            assert_eq!((status, body.as_slice()), (StatusCode::OK, *content), "{path}");
+            assert_ne!(headers["content-type"], "application/octet-stream", "{path}");
             assert_eq!(headers["content-length"], content.len().to_string());
-            assert_eq!(headers["cache-control"], "no-cache");
+            let kept = headers["cache-control"].to_str().unwrap().contains("immutable");
+            assert_eq!(kept, path.starts_with("/assets/"), "{path}");
             assert_eq!(headers["x-content-type-options"], "nosniff");
             assert_eq!(headers["content-security-policy"], POLICY);
         }
     }
 
     #[tokio::test]
+    async fn what_was_not_built_says_why_and_what_to_do() {
+        let router = serving::<()>(Err("Node.js was <not> found"), true);
+        let (status, headers, html) = asked(router, "GET", "/", "").await;
+        let html = String::from_utf8(html).unwrap();
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(headers["content-type"], HTML);
+        assert!(html.contains("Node.js was &lt;not> found") && html.contains("nodejs.org"), "{html}");
+    }
+
+    #[tokio::test]
+    async fn only_in_lab_mode_may_it_call_other_ports() {
+        let (_, headers, html) = asked(router(true), "GET", "/", "").await;
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(String::from_utf8(html).unwrap().contains("data-lab=\"on\""));
+        assert_eq!(
+            policy.replace(" http://127.0.0.1:* http://localhost:* ws://127.0.0.1:* ws://localhost:*", ""),
+            POLICY
+        );
+    }
+
+    #[tokio::test]
     async fn head_is_get_without_the_body() {
         let (status, headers, body) = ask("HEAD", "/", "").await;
         assert_eq!((status, body.len()), (StatusCode::OK, 0));
-        assert_eq!(headers["content-length"], FILES[0].2.len().to_string());
+        let (_, html) = built().iter().find(|(path, _)| *path == "/index.html").unwrap();
+        assert_eq!(headers["content-length"], html.len().to_string());
     }
 
     #[tokio::test]
     async fn what_the_browser_holds_is_not_sent_again() {
-        let (_, first, _) = ask("GET", "/page.js", "").await;
+        let (_, first, _) = ask("GET", "/", "").await;
         let tag = first["etag"].to_str().unwrap();
         for known in [tag.to_owned(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
-            let (status, headers, body) = ask("GET", "/page.js", &known).await;
+            let (status, headers, body) = ask("GET", "/", &known).await;
             assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{known}");
             assert_eq!(headers["etag"], tag);
         }
-        let (status, ..) = ask("GET", "/page.css", tag).await;
+        let (status, ..) = ask("GET", "/icon.svg", tag).await;
         assert_eq!(status, StatusCode::OK, "one file's tag is not another's");
     }
 
-    #[test]
-    fn no_file_of_the_page_is_forgotten() {
-        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
-        let mut there = BTreeSet::new();
-        for folder in ["", "transports/"] {
-            for entry in fs::read_dir(web.join(folder)).unwrap() {
-                let name = entry.unwrap().file_name().into_string().unwrap();
-                if [".html", ".js", ".css", ".svg"].iter().any(|end| name.ends_with(end)) {
-                    there.insert(format!("/{folder}{name}").replace("/index.html", "/"));
-                }
-            }
+    #[tokio::test]
+    async fn nested_under_a_path_it_finds_its_files() {
+        for (at, page) in [("/realtime", "/realtime"), ("/a/b&c", "/a/b&c")] {
+            let nested = || Router::new().nest(at, router::<()>(false));
+            let (status, _, html) = asked(nested(), "GET", page, "").await;
+            assert_eq!(status, StatusCode::OK, "{at}");
+            let html = String::from_utf8(html).unwrap();
+            let folder = at.rsplit('/').next().unwrap().replace('&', "&amp;");
+            let start = html.find(&format!("src=\"./{folder}/assets/")).expect("the script's address") + 6;
+            let script = &html[start..][..html[start..].find('"').unwrap()];
+            let script = script.strip_prefix(&folder).unwrap_or(script).trim_start_matches('/');
+            let script = script.strip_prefix(&format!("{folder}/")).unwrap_or(script);
+            let (status, ..) = asked(nested(), "GET", &format!("{at}/{script}"), "").await;
+            assert_eq!(status, StatusCode::OK, "{at}/{script}");
         }
-        assert_eq!(there, FILES.iter().map(|(path, ..)| (*path).to_owned()).collect());
     }
 }

@@ -1,8 +1,11 @@
 //! The server: listeners, a runtime per core, and the way down.
 
+mod booking;
 mod connection;
+mod lines;
 mod queue;
 mod refusal;
+mod shaped;
 mod socket;
 mod wire;
 
@@ -25,6 +28,7 @@ use crate::{
         connections::{Connections, Permit},
         taken::{Back, Taken},
     },
+    lab::line::{Guest, Line},
 };
 
 /// How long a connection may be idle between two requests. Longer than proxies keep theirs (nginx: 60 s),
@@ -75,14 +79,23 @@ pub async fn run(
     let cores = start_cores(&gateway, &phases)?;
     let mut acceptors = JoinSet::new();
     let role = if separate { Role::Subscribe } else { Role::Both };
+    let acceptor = |role| Acceptor {
+        role,
+        inboxes: cores.inboxes.clone(),
+        connections: if role == Role::Publish { publishers.clone() } else { connections.clone() },
+        send_buffer: config.send_buffer.as_u64() as usize,
+    };
+    if let Some(lab) = gateway.lab() {
+        // Before anybody is there to open a line.
+        let pages = listeners.gateway.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));
+        let opened = lab.attach(pages.collect());
+        acceptors.spawn(lines::serve(gateway.clone(), lab.clone(), opened, acceptor(role)));
+    }
     let all = listeners.gateway.into_iter().map(|listener| (listener, role));
     for (listener, role) in all.chain(listeners.publish.map(|listener| (listener, Role::Publish))) {
-        listener.set_nonblocking(true).map_err(StartError::Listener)?;
-        // Set before a connection is there: its receive side inherits it at once.
-        _ = socket2::SockRef::from(&listener).set_send_buffer_size(config.send_buffer.as_u64() as usize);
-        let listener = TcpListener::from_std(listener).map_err(StartError::Listener)?;
-        let connections = if role == Role::Publish { &publishers } else { &connections };
-        acceptors.spawn(accept(listener, role, cores.inboxes.clone(), connections.clone()));
+        let acceptor = acceptor(role);
+        let listener = acceptor.prepare(listener).map_err(StartError::Listener)?;
+        acceptors.spawn(async move { acceptor.accept(listener, None).await });
     }
     let expiring = tokio::spawn(gateway.clone().expire_for_ever());
     let telling = tokio::spawn(gateway.clone().tell_accounts_for_ever());
@@ -139,6 +152,8 @@ struct Arrival {
     stream: std::net::TcpStream,
     permit: Permit,
     role: Role,
+    /// Of a line, if it came over one.
+    guest: Option<Guest>,
 }
 
 /// A core's inbox, and how many connections it has.
@@ -163,31 +178,52 @@ impl Drop for Cores {
     }
 }
 
-/// One acceptor for all cores: each connection goes to the core that has the fewest.
-async fn accept(listener: TcpListener, role: Role, inboxes: Vec<Inbox>, connections: Arc<Connections>) {
-    let mut said: Option<Instant> = None;
-    loop {
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            // The peer was gone already.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(error) => {
-                // There is no descriptor left, most likely: it ends nothing, but clients wait until there is.
-                if said.is_none_or(|said| said.elapsed() >= COMPLAINT) {
-                    said = Some(Instant::now());
-                    tracing::warn!(%error, "connections cannot be accepted");
+/// Takes connections for all cores: each goes to the one that has the fewest.
+#[derive(Clone)]
+struct Acceptor {
+    role: Role,
+    inboxes: Vec<Inbox>,
+    connections: Arc<Connections>,
+    /// The kernel's, in bytes.
+    send_buffer: usize,
+}
+
+impl Acceptor {
+    /// A listener that can be accepted on.
+    fn prepare(&self, listener: StdListener) -> io::Result<TcpListener> {
+        listener.set_nonblocking(true)?;
+        // Set before a connection is there: its receive side inherits it at once.
+        _ = socket2::SockRef::from(&listener).set_send_buffer_size(self.send_buffer);
+        TcpListener::from_std(listener)
+    }
+
+    /// Takes what comes, for a line if it is one's, until there is no core left.
+    async fn accept(&self, listener: TcpListener, line: Option<&Arc<Line>>) {
+        let mut said: Option<Instant> = None;
+        loop {
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                // The peer was gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => {
+                    // There is no descriptor left, most likely: it ends nothing, but clients wait until there is.
+                    if said.is_none_or(|said| said.elapsed() >= COMPLAINT) {
+                        said = Some(Instant::now());
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    sleep(NO_DESCRIPTOR).await;
+                    continue;
                 }
-                sleep(NO_DESCRIPTOR).await;
-                continue;
+            };
+            let Some(mut permit) = self.connections.admit(address) else { continue };
+            let Some(inbox) = self.inboxes.iter().min_by_key(|inbox| inbox.load.get()) else {
+                return;
+            };
+            permit.load_on(inbox.load.clone());
+            if let Ok(stream) = stream.into_std() {
+                let (role, guest) = (self.role, line.map(Line::join));
+                _ = inbox.arrivals.send(Arrival { stream, permit, role, guest });
             }
-        };
-        let Some(mut permit) = connections.admit(address) else { continue };
-        let Some(inbox) = inboxes.iter().min_by_key(|inbox| inbox.load.get()) else {
-            return;
-        };
-        permit.load_on(inbox.load.clone());
-        if let Ok(stream) = stream.into_std() {
-            _ = inbox.arrivals.send(Arrival { stream, permit, role });
         }
     }
 }
@@ -244,8 +280,8 @@ async fn core(
     let desk = Rc::new(Desk { answers, door: door.clone(), sockets, gateway, phases: phases.clone() });
     loop {
         tokio::select! {
-            Some(Arrival { stream, permit, role }) = inbox.recv() => {
-                connection::serve(&desk, stream, permit, role, Vec::new());
+            Some(arrival) = inbox.recv() => {
+                connection::serve(&desk, arrival, Vec::new());
                 begun += 1;
                 if begun % ARRIVALS == 0 {
                     yield_now().await;
@@ -257,7 +293,7 @@ async fn core(
                     (true, false) => Role::Publish,
                     (false, _) => Role::Subscribe,
                 };
-                connection::serve(&desk, stream, permit, role, read);
+                connection::serve(&desk, Arrival { stream, permit, role, guest: None }, read);
             }
             _ = phases.changed() => break,
         }

@@ -34,6 +34,7 @@ fuzz_target!(|text: &str| {
                     assert_eq!(serde_json::from_str(data.get()).ok(), Some(whole["data"].clone()));
                     "publish"
                 }
+                Op::Clock => "clock",
             };
             assert_eq!(whole["op"], word);
         }

@@ -7,14 +7,17 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts, uri::Authority},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts,
+        uri::Authority,
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http_body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer, Vary};
 
-use super::{App, answer};
+use super::{App, Gateway, answer};
 use crate::{
     config::Config,
     delivery::hosted::spread,
@@ -26,14 +29,29 @@ const MAX_TARGET: usize = 8 << 10;
 /// How long a browser may remember what it was allowed (Chromium remembers no longer).
 const PREFLIGHT_AGE: Duration = Duration::from_secs(7200);
 
+/// Which pages may read a request's times and its protocol (Resource Timing, 4.5.1).
+const TIMING: HeaderName = HeaderName::from_static("timing-allow-origin");
+
 /// What a request carries that came on a connection too many: all it gets is a reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Crowded(pub Code);
 
+/// What a request carries that came over a line of the lab.
+#[derive(Clone, Copy, Debug)]
+pub struct OnLine;
+
 /// Lets a request through, or says why not.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     let from_page = request.headers().contains_key(header::ORIGIN);
+    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let mut response = passed(&app, request, |request| next.run(request)).await;
+    if on_line
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && let Some(origin) = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned()
+    {
+        // A page that compares transports may read what the browser measured, and over which HTTP.
+        response.headers_mut().insert(TIMING, origin);
+    }
     if !from_page {
         // They are for browsers; to everyone else they are only bytes.
         response.headers_mut().remove(header::VARY);
@@ -52,15 +70,20 @@ pub(super) async fn passed<F: Future<Output = Response>>(
     // The first two have a refusal of their own; who looks after the gateway needs the others then most.
     let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz", "/metrics"];
     let checked = check_head(&request, app.gateway.config())
-        .and_then(|()| check_source(request.headers(), app.gateway.config()))
+        .and_then(|()| check_source(&request, &app.gateway))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
     let crowded = request.extensions().get::<Crowded>().is_some();
+    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let mut response = match checked {
         Ok(()) => answer(request).await,
         Err(problem) => problem.into_response(),
     };
     if let Some(code) = response.extensions().get() {
         app.gateway.metrics().refused(*code);
+    }
+    if on_line && let Some(page) = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned() {
+        // What a page may read it may time, too: only so does the browser tell it the HTTP version.
+        response.headers_mut().insert("timing-allow-origin", page);
     }
     if crowded && response.status() != 101 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -82,21 +105,27 @@ pub(super) fn full(request: &Request) -> Result<(), Problem> {
 }
 
 /// What pages of other origins may do: those that are allowed, everything.
-pub(super) fn cors(config: &Config) -> CorsLayer {
-    let (config, any) = (config.clone(), config.allow_origin.iter().any(|origin| origin == "*"));
+pub(super) fn cors(gateway: &Gateway) -> CorsLayer {
+    let mut methods = vec![Method::GET, Method::HEAD, Method::POST];
+    if gateway.lab().is_some() {
+        methods.extend([Method::PUT, Method::DELETE]);
+    }
+    let any = gateway.config().allow_origin.iter().any(|origin| origin == "*");
+    let gateway = gateway.clone();
     let allowed = move |origin: &HeaderValue, request: &Parts| {
-        any || origin.to_str().is_ok_and(|origin| is_allowed(origin, &request.headers, &config))
+        let on_line = request.extensions.get().is_some_and(|OnLine| true);
+        any || origin.to_str().is_ok_and(|origin| is_allowed(origin, &request.headers, on_line, &gateway))
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods(methods)
         .allow_headers([
             header::CONTENT_TYPE,
             header::AUTHORIZATION,
-            header::HeaderName::from_static("last-event-id"),
-            header::HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("idempotency-key"),
         ])
-        .expose_headers([header::HeaderName::from_static(answer::CURSOR), header::RETRY_AFTER])
+        .expose_headers([HeaderName::from_static(answer::CURSOR), header::RETRY_AFTER])
         .max_age(PREFLIGHT_AGE)
         .vary(Vary::list([header::ORIGIN]))
 }
@@ -153,7 +182,9 @@ fn check_head(request: &Request, config: &Config) -> Result<(), Problem> {
 
 /// An open gateway on loopback is within reach of every page that its user opens, so it looks at the name it
 /// is called by (DNS can be made to point any name at it) and at the page that calls.
-fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
+fn check_source(request: &Request, gateway: &Gateway) -> Result<(), Problem> {
+    let (headers, config) = (request.headers(), gateway.config());
+    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if is_open_loopback(config) {
         let known = host.and_then(|host| host.parse::<Authority>().ok()).is_some_and(|host| {
@@ -172,7 +203,7 @@ fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     let foreign = headers
         .get_all(header::ORIGIN)
         .iter()
-        .find(|origin| !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, config)));
+        .find(|origin| !origin.to_str().is_ok_and(|origin| is_allowed(origin, headers, on_line, gateway)));
     match foreign {
         None => Ok(()),
         Some(_) => {
@@ -182,7 +213,8 @@ fn check_source(headers: &HeaderMap, config: &Config) -> Result<(), Problem> {
     }
 }
 
-fn is_allowed(origin: &str, headers: &HeaderMap, config: &Config) -> bool {
+fn is_allowed(origin: &str, headers: &HeaderMap, on_line: bool, gateway: &Gateway) -> bool {
+    let config = gateway.config();
     if config.allow_origin.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin)) {
         return true;
     }
@@ -193,7 +225,13 @@ fn is_allowed(origin: &str, headers: &HeaderMap, config: &Config) -> bool {
         return false;
     };
     let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
-    let same_port = page.port_u16().unwrap_or(port) == host.port_u16().unwrap_or(port);
+    let page_port = page.port_u16().unwrap_or(port);
+    // The gateway's own pages may use its lines, which have ports of their own.
+    let on_own_line = || gateway.lab().is_some_and(|lab| lab.has_pages_on(page_port));
+    if on_line && is_loopback(page.host()) && is_loopback(host.host()) && on_own_line() {
+        return true;
+    }
+    let same_port = page_port == host.port_u16().unwrap_or(port);
     let same_host = page.host().eq_ignore_ascii_case(host.host());
     let both_loopback = is_open_loopback(config) && is_loopback(page.host()) && is_loopback(host.host());
     same_port && (same_host || both_loopback)

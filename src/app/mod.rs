@@ -2,6 +2,7 @@
 
 mod answer;
 mod guard;
+mod lab;
 mod ledger;
 mod observe;
 mod openapi;
@@ -43,13 +44,14 @@ use crate::{
     delivery::{hub::Hub, taken},
     error::{Code, Problem},
     event::{Cursor, Epoch},
+    lab::Lab,
     metrics::Metrics,
     page,
     publish::{Content, Publisher},
     transport::{Transport, chunked::Chunked, longpoll::Longpoll, poll::Poll, sse::Sse},
 };
 
-pub use guard::Crowded;
+pub use guard::{Crowded, OnLine};
 use observe::Watch;
 
 /// How often what is too old is evicted.
@@ -68,6 +70,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     publisher: Publisher,
     watch: Watch,
+    /// If there is one. Only a server of the gateway's own has lines.
+    lab: Option<Arc<Lab>>,
     /// The OpenAPI document of each role's listeners, once somebody asked.
     described: [OnceLock<page::File>; 3],
     phase: AtomicU8,
@@ -105,6 +109,8 @@ struct App {
     gateway: Gateway,
     hub: Arc<Hub>,
     role: Role,
+    /// Whether the lab is there.
+    lab: bool,
 }
 
 impl Gateway {
@@ -118,11 +124,13 @@ impl Gateway {
         let bus = Arc::new(Bus::new(Epoch(fastrand::u64(..)), bounds));
         let metrics = Arc::new(Metrics::new(&bus));
         let publisher = Publisher::new(bus.clone(), config.max_event, metrics.clone());
+        let lab = config.lab.then(|| Arc::new(Lab::new(metrics.lines.clone())));
         Self(Arc::new(Shared {
             config,
             bus,
             metrics,
             publisher,
+            lab,
             watch: Watch::default(),
             described: Default::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
@@ -151,7 +159,7 @@ impl Gateway {
         let running = hub.clone();
         tokio::spawn(async move { running.run().await });
         tokio::spawn(self.clone().expire_for_ever());
-        self.routes(hub, Role::Both)
+        Self::routes(App { gateway: self.clone(), hub, role: Role::Both, lab: false })
     }
 
     /// What the gateway counts of itself.
@@ -176,24 +184,24 @@ impl Gateway {
 
     /// The answers of a listener, whose subscribers are in this hub.
     pub(crate) fn answers(&self, hub: Arc<Hub>, role: Role) -> Answers {
-        let app = App { gateway: self.clone(), hub: hub.clone(), role };
-        Answers { app, routes: self.routes(hub, role) }
+        let lab = self.0.lab.is_some() && role != Role::Publish;
+        let app = App { gateway: self.clone(), hub, role, lab };
+        Answers { routes: Self::routes(app.clone()), app }
     }
 
     /// The routes of a listener.
-    fn routes(&self, hub: Arc<Hub>, role: Role) -> Router {
-        let app = App { gateway: self.clone(), hub, role };
+    fn routes(app: App) -> Router {
         let mut routes = Router::new().merge(reader::router());
-        for (path, answers) in endpoints(role) {
+        for (path, answers) in endpoints(app.role, app.lab) {
             routes = routes.route(path, answers);
         }
-        if role != Role::Publish {
-            routes = routes.merge(page::router());
+        if app.role != Role::Publish {
+            routes = routes.merge(page::router(app.lab));
         }
         routes
             .fallback(answer::not_found)
             .method_not_allowed_fallback(answer::method_not_allowed)
-            .layer(guard::cors(self.config()))
+            .layer(guard::cors(&app.gateway))
             // Here, so that it is counted, and around everything.
             .layer(CatchPanicLayer::custom(answer::panicked))
             .layer(middleware::from_fn_with_state(app.clone(), guard::check))
@@ -224,6 +232,15 @@ impl Gateway {
 
     pub(crate) fn bus(&self) -> &Arc<Bus> {
         &self.0.bus
+    }
+
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.0.publisher
+    }
+
+    /// The lab, if there is one.
+    pub(crate) fn lab(&self) -> Option<&Arc<Lab>> {
+        self.0.lab.as_ref()
     }
 
     /// Evicts what has become too old, again and again.
@@ -351,7 +368,7 @@ fn answer_budget(limit: usize) -> Budget {
 }
 
 /// The endpoints of a listener, each of which `openapi` describes.
-fn endpoints(role: Role) -> Vec<(&'static str, MethodRouter<App>)> {
+fn endpoints(role: Role, lab: bool) -> Vec<(&'static str, MethodRouter<App>)> {
     let mut endpoints = vec![
         ("/healthz", get(answer::health)),
         ("/readyz", get(answer::ready)),
@@ -370,6 +387,12 @@ fn endpoints(role: Role) -> Vec<(&'static str, MethodRouter<App>)> {
     if role != Role::Publish {
         endpoints.extend(SUBSCRIPTIONS.map(|(path, transport)| (path, subscription(transport))));
         endpoints.extend([("/v1/websocket", get(upgrade::websocket)), ("/v1/echo", get(upgrade::echo))]);
+    }
+    if lab {
+        endpoints.extend([
+            ("/v1/lab", get(lab::show)),
+            ("/v1/lab/{id}", get(lab::line).put(lab::put).delete(lab::end)),
+        ]);
     }
     endpoints
 }

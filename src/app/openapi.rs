@@ -2,6 +2,8 @@
 //!
 //! What a transport takes, and what each problem is, comes from where the gateway itself has it.
 
+mod lab;
+
 use std::collections::BTreeMap;
 
 use axum::{extract::State, http::HeaderMap, response::Response as Answer};
@@ -38,7 +40,7 @@ const BODY: [Code; 3] = [Code::RequestTimeout, Code::TooLarge, Code::Unsupported
 /// `/openapi.json`: what this listener serves.
 pub(super) async fn serve(State(app): State<App>, headers: HeaderMap) -> Answer {
     let described = app.gateway.0.described[app.role as usize].get_or_init(|| {
-        let served = endpoints(app.role);
+        let served = endpoints(app.role, app.lab);
         let document =
             document(app.gateway.config(), |path| served.iter().any(|(served, _)| *served == path));
         let json = document.to_json().expect("a document has no keys but strings");
@@ -73,6 +75,7 @@ fn document(config: &Config, is_served: impl Fn(&str) -> bool) -> OpenApi {
             tag("Subscribe", "Events, over the transport of one's choice."),
             tag("Publish", "Events, one or many at once."),
             tag("Operate", "For those who run the gateway."),
+            tag("Lab", "Connections as they are elsewhere: `--lab`."),
         ]))
         .paths(paths)
         .components(Some(ComponentsBuilder::new().schemas_from_iter(schemas).build()))
@@ -113,6 +116,7 @@ fn operations(config: &Config) -> Vec<(&'static str, HttpMethod, Operation)> {
     all.extend(websockets(config));
     all.push(("/v1/publish", HttpMethod::Post, publish(config)));
     all.extend(others());
+    all.extend(lab::operations());
     all
 }
 
@@ -416,14 +420,17 @@ mod tests {
     #[test]
     fn every_endpoint_is_described_and_no_other() {
         let endpoints: BTreeSet<String> =
-            endpoints(Role::Both).iter().map(|(path, _)| (*path).to_owned()).collect();
+            endpoints(Role::Both, true).iter().map(|(path, _)| (*path).to_owned()).collect();
         assert_eq!(endpoints, whole().paths.paths.keys().cloned().collect());
     }
 
     #[test]
     fn a_listener_describes_what_it_serves() {
-        let described =
-            |role| document(&Config::default(), |path| endpoints(role).iter().any(|(p, _)| *p == path));
+        let described = |role| {
+            document(&Config::default(), |path| {
+                endpoints(role, role != Role::Publish).iter().any(|(p, _)| *p == path)
+            })
+        };
         assert!(!described(Role::Subscribe).paths.paths.contains_key("/v1/publish"));
         assert!(!described(Role::Publish).paths.paths.contains_key("/v1/sse"));
     }

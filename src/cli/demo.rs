@@ -11,8 +11,8 @@ use crate::host;
 
 /// Run a gateway on loopback that publishes this host's own live figures (the default)
 ///
-/// CPU, memory, load, network and disks are published once a second under `host/…`. What it prints are
-/// commands to try.
+/// CPU, memory, load, network and disks are published once a second under `host/…`. The lab is on: its page
+/// can shape connections. What it prints are commands to try.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Where to listen: a loopback address and a port, 0 for any free one
@@ -24,7 +24,7 @@ impl Demo {
     pub(crate) fn run(&self) -> ExitCode {
         // Whoever looks at a terminal wants no line for each connection of a page.
         let log_level = "info,fanlight::connection=warn".to_owned();
-        let config = Config { listen: vec![self.listen], log_level, ..Config::default() };
+        let config = Config { listen: vec![self.listen], log_level, lab: true, ..Config::default() };
         if !self.listen.ip().to_canonical().is_loopback() {
             let why = "the demo is open to everyone who can reach it, so it listens on loopback only \
                        (127.0.0.1 or [::1]); `fanlight serve` is for other addresses";

@@ -127,6 +127,16 @@ impl Config {
                 false => Err(refused(key, addr, why)),
             }
         };
+        let mut addresses = self.listen.iter().chain(&self.publish_listen);
+        if self.lab
+            && let Some(addr) = addresses.find(|addr| !addr.ip().to_canonical().is_loopback())
+        {
+            let why = format!(
+                "the lab opens ports for everyone who asks, so it is for loopback only, and {addr} is reachable from \
+                 other machines. Listen on 127.0.0.1 or [::1], or leave the lab off"
+            );
+            return Err(refused("lab", true, &why));
+        }
         self.listen.iter().try_for_each(|addr| open("listen", addr))?;
         self.publish_listen.iter().try_for_each(|addr| open("publish-listen", addr))
     }

@@ -5,12 +5,13 @@ use tempfile::TempDir;
 use super::*;
 
 /// For every setting three values that are neither the default nor each other.
-const OTHERS: [(&str, [&str; 3]); 27] = [
+const OTHERS: [(&str, [&str; 3]); 28] = [
     ("listen", ["127.0.0.1:1", "127.0.0.1:2", "[::1]:3"]),
     ("publish-listen", ["127.0.0.1:4", "127.0.0.1:5", "127.0.0.1:6"]),
     ("cores", ["1", "2", "3"]),
     ("allow-origin", ["https://a.example", "http://b.example:81", "*"]),
     ("insecure-open", ["true", "true", "true"]),
+    ("lab", ["true", "true", "true"]),
     ("history-events", ["1", "2", "3"]),
     ("history-age", ["1s", "2s", "1h 30m"]),
     ("history-bytes", ["1MiB", "2MiB", "65537"]),

@@ -1,5 +1,7 @@
 //! What a WebSocket client asks for on its live connection, carried out: the same on both paths.
 
+use std::time::SystemTime;
+
 use serde_json::value::RawValue;
 
 use super::feed::Feed;
@@ -132,6 +134,7 @@ fn carry_out(
             };
             Ok(Done::Published(publisher.publish(vec![draft], key).map_err(in_op)?[0]))
         }
+        Op::Clock => Ok(Done::Clock(SystemTime::now())),
     }
 }
 

@@ -25,7 +25,7 @@ use super::{
     socket::{self, Socket, Sockets},
 };
 use crate::{
-    app::{Answers, Crowded, Gateway, Phase, Role},
+    app::{Answers, Crowded, Gateway, OnLine, Phase},
     delivery::{
         connections::Permit,
         duplex,
@@ -57,10 +57,14 @@ fn is_id(id: &HeaderValue) -> bool {
 type Exit = Rc<RefCell<Option<(Parts, Leave, usize)>>>;
 
 /// Serves the requests of one connection, of which some bytes may have been read before.
-pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit, role: Role, read: Vec<u8>) {
+pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
+    let super::Arrival { stream, permit, role, guest } = arrival;
     let config = desk.gateway.config();
     let crowded = permit.crowded();
-    let socket = match Socket::new(stream, permit, read, &desk.gateway) {
+    let on_line = guest.is_some();
+    let endless = Rc::new(Cell::new(false));
+    let shape = guest.map(|guest| (guest, endless.clone()));
+    let socket = match Socket::new(stream, permit, read, shape, &desk.gateway) {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
     };
@@ -69,16 +73,21 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
     let counted = socket.counted();
     let delivered = counted.upgrade().map(|counted| counted.borrow_mut().permit().figures.host());
     let (metrics, sockets) = (desk.gateway.metrics().clone(), desk.sockets.clone());
-    let endless = Rc::new(Cell::new(false));
     let exit = Exit::default();
-    let (answers, may_take, leaving) =
-        (desk.answers[role as usize].clone(), crowded.is_none() && !config.no_takeover, exit.clone());
+    let (answers, may_take, leaving) = (
+        desk.answers[role as usize].clone(),
+        crowded.is_none() && !on_line && !config.no_takeover,
+        exit.clone(),
+    );
     let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
     let waits = Waits::default();
     let service_waits = waits.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
+        }
+        if on_line {
+            request.extensions_mut().insert(OnLine);
         }
         if let Some(delivered) = &delivered {
             request.extensions_mut().insert(delivered.clone());
@@ -112,7 +121,7 @@ pub(super) fn serve(desk: &Rc<Desk>, stream: std::net::TcpStream, permit: Permit
             if let Some(counted) = counted.upgrade() {
                 let extensions = response.extensions_mut();
                 let (asked, told) = (extensions.remove(), extensions.remove());
-                counted.borrow_mut().wire.answer(asked.unwrap_or_default(), told.unwrap_or_default());
+                counted.borrow_mut().booking.answer(asked.unwrap_or_default(), told.unwrap_or_default());
             }
             match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
                 Some(leave) => {

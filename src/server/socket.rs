@@ -2,10 +2,11 @@
 //! request head, and for taking what it is sent.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     future::Future,
     io,
+    os::fd::{AsFd, BorrowedFd},
     pin::Pin,
     rc::{Rc, Weak},
     sync::{
@@ -22,7 +23,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{refusal, wire::Wire};
+use super::{booking::Booking, refusal, shaped::Shaped, wire::Wire};
 use crate::{
     app::Gateway,
     delivery::{
@@ -31,6 +32,7 @@ use crate::{
         taken::MAX_REQUEST,
     },
     error::Code,
+    lab::line::Guest,
     ledger::{Ledger, Payer},
     metrics::{Metrics, Path},
 };
@@ -45,8 +47,9 @@ thread_local! {
 /// A connection's socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: Rc<RefCell<TcpStream>>,
+    /// Before the stream, which it asks once more when it goes.
     counted: Rc<RefCell<Counted>>,
+    stream: Rc<RefCell<Wire>>,
     metrics: Arc<Metrics>,
     /// What was read before hyper had the connection, until it is read.
     read: VecDeque<u8>,
@@ -72,13 +75,36 @@ pub(super) struct Socket {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heads(Arc<(AtomicUsize, AtomicUsize, AtomicUsize)>);
 
+/// The kernel's socket, for what it says of its segments; it is kept open for that only where a line shapes it.
+#[derive(Debug)]
+enum Tap {
+    Plain(Weak<RefCell<Wire>>),
+    Shaped(Rc<TcpStream>),
+}
+
+impl Tap {
+    /// Asks the socket, while there is one.
+    fn ask(&self, question: impl FnOnce(BorrowedFd<'_>)) {
+        match self {
+            Self::Shaped(stream) => question(stream.as_fd()),
+            Self::Plain(wire) => {
+                if let Some(wire) = wire.upgrade()
+                    && let Wire::Plain(stream) = &*wire.borrow()
+                {
+                    question(stream.as_fd());
+                }
+            }
+        }
+    }
+}
+
 /// What is counted of a connection.
 #[derive(Debug)]
 pub(super) struct Counted {
-    stream: Rc<RefCell<TcpStream>>,
+    socket: Tap,
     /// There until the connection leaves hyper.
     permit: Option<Permit>,
-    pub(super) wire: Wire,
+    pub(super) booking: Booking,
     metrics: Arc<Metrics>,
     is_listed: bool,
 }
@@ -92,8 +118,8 @@ impl Counted {
     /// Goes over to who pays for a request that has arrived.
     pub(super) fn begin(&mut self, payer: Payer, is_head: bool) {
         let Some(permit) = &mut self.permit else { return };
-        permit.figures.meter.go_over(&self.metrics.ledger, &*self.stream.borrow(), payer.clone());
-        self.wire.begin(payer, is_head);
+        self.socket.ask(|socket| permit.figures.meter.go_over(&self.metrics.ledger, &socket, payer.clone()));
+        self.booking.begin(payer, is_head);
     }
 
     fn received(&mut self, count: usize) {
@@ -105,9 +131,10 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(permit) = &mut self.permit {
-            self.wire.end(&self.metrics.ledger);
+            self.booking.end(&self.metrics.ledger);
             let (ledger, figures) = (&self.metrics.ledger, &mut permit.figures);
-            figures.meter.settle_to_the_end(ledger, &*self.stream.borrow(), figures.end == End::Closed);
+            let is_closed = figures.end == End::Closed;
+            self.socket.ask(|socket| figures.meter.settle_to_the_end(ledger, &socket, is_closed));
         }
     }
 }
@@ -134,11 +161,11 @@ impl Sockets {
 impl Metered for Sockets {
     fn settle(&self, audit: &Audit, ledger: &Ledger) {
         for counted in self.0.borrow().iter().filter_map(Weak::upgrade) {
-            let Counted { stream, permit, .. } = &mut *counted.borrow_mut();
+            let Counted { socket, permit, .. } = &mut *counted.borrow_mut();
             if let Some(permit) = permit
                 && audit.concerns(permit.figures.meter.payer())
             {
-                permit.figures.meter.settle(ledger, &*stream.borrow());
+                socket.ask(|socket| permit.figures.meter.settle(ledger, &socket));
             }
         }
     }
@@ -146,7 +173,7 @@ impl Metered for Sockets {
 
 /// Looks past what a client sends that gets an answer without an end, for the end of the client.
 #[derive(Clone, Debug)]
-pub(super) struct Watch(Rc<RefCell<TcpStream>>, Weak<RefCell<Counted>>);
+pub(super) struct Watch(Rc<RefCell<Wire>>, Weak<RefCell<Counted>>);
 
 impl Watch {
     /// Whether the peer is gone. What it sent stays where it is, for it may be its next request; then it cannot be
@@ -172,7 +199,7 @@ impl Watch {
                         let count = read.filled().len();
                         counted.borrow_mut().received(count);
                         let counted = counted.borrow();
-                        counted.wire.read_past(&counted.metrics.ledger, count);
+                        counted.booking.read_past(&counted.metrics.ledger, count);
                     }
                 }
                 Ok(()) | Err(_) => return Poll::Ready(()),
@@ -237,11 +264,13 @@ impl Drop for Answering {
 }
 
 impl Socket {
-    /// Prepares an accepted connection. Needs a runtime.
+    /// Prepares an accepted connection, which a line may shape (what is written has no end while the cell is
+    /// true). Needs a local task set.
     pub(super) fn new(
         stream: std::net::TcpStream,
         permit: Permit,
         read: Vec<u8>,
+        shape: Option<(Guest, Rc<Cell<bool>>)>,
         gateway: &Gateway,
     ) -> io::Result<Self> {
         let config = gateway.config();
@@ -249,17 +278,32 @@ impl Socket {
         stream.set_nodelay(true)?;
         // Left to itself the kernel would hold on to a dead peer for a quarter of an hour (RFC 5482).
         _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(config.write_stall));
-        let (stream, metrics) = (Rc::new(RefCell::new(stream)), gateway.metrics().clone());
-        let counted = Counted {
-            stream: stream.clone(),
-            permit: Some(permit),
-            wire: Wire::new(),
-            metrics: metrics.clone(),
-            is_listed: false,
+        let metrics = gateway.metrics().clone();
+        let counted = |socket| {
+            Rc::new(RefCell::new(Counted {
+                socket,
+                permit: Some(permit),
+                booking: Booking::new(),
+                metrics: metrics.clone(),
+                is_listed: false,
+            }))
+        };
+        let (stream, counted) = match shape {
+            None => {
+                let stream = Rc::new(RefCell::new(Wire::Plain(stream)));
+                (stream.clone(), counted(Tap::Plain(Rc::downgrade(&stream))))
+            }
+            Some((guest, endless)) => {
+                let stream = Rc::new(stream);
+                let counted = counted(Tap::Shaped(stream.clone()));
+                // A connection is there until its last byte has arrived.
+                let shaped = Shaped::new(stream, guest, endless, counted.clone());
+                (Rc::new(RefCell::new(Wire::Shaped(shaped))), counted)
+            }
         };
         Ok(Self {
             stream,
-            counted: Rc::new(RefCell::new(counted)),
+            counted,
             metrics,
             read: read.into(),
             request: Some(Vec::new()),
@@ -292,7 +336,7 @@ impl Socket {
     /// What follows is not HTTP; who pays for it.
     pub(super) fn end_http(&mut self) -> Payer {
         let mut counted = self.counted.borrow_mut();
-        counted.wire.end_http();
+        counted.booking.end_http();
         counted.permit().figures.meter.payer().clone()
     }
 
@@ -312,7 +356,7 @@ impl Socket {
         });
         let counted = Rc::into_inner(self.counted).ok_or(io::ErrorKind::ResourceBusy)?;
         let mut counted = counted.into_inner();
-        let asked = counted.wire.leave();
+        let asked = counted.booking.leave();
         let permit = counted.permit.take().ok_or(io::ErrorKind::ResourceBusy)?;
         drop(counted);
         let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
@@ -322,7 +366,7 @@ impl Socket {
 
     /// Forgets the last request once it is answered without an end: nobody will ask for it.
     fn forget_request(&mut self) {
-        if self.request.is_some() && self.counted.borrow().wire.is_endless() {
+        if self.request.is_some() && self.counted.borrow().booking.is_endless() {
             self.request = None;
         }
     }
@@ -408,7 +452,7 @@ impl Socket {
                 let mut left = *count;
                 for buf in bufs {
                     let taken = left.min(buf.len());
-                    counted.wire.wrote(&self.metrics.ledger, &buf[..taken]);
+                    counted.booking.wrote(&self.metrics.ledger, &buf[..taken]);
                     left -= taken;
                 }
             }
@@ -461,7 +505,7 @@ impl AsyncRead for Socket {
                 // What was read before is counted where it was read.
                 counted.received(buf.filled().len() - before);
             }
-            counted.wire.read(&counted.metrics.ledger, &buf.filled()[before..]);
+            counted.booking.read(&counted.metrics.ledger, &buf.filled()[before..]);
         }
         if got_bytes {
             self.keep(&buf.filled()[before..]);
@@ -512,6 +556,6 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(&*self.stream.borrow()).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(self.stream.borrow().shut_down())
     }
 }

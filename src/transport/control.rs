@@ -1,6 +1,9 @@
 //! Controls: what the gateway says in a stream on its own account. A client skips those it does not know.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::value::RawValue;
 
@@ -34,6 +37,8 @@ pub enum Done {
     At(Cursor),
     /// The event was published, as this one.
     Published(Cursor),
+    /// This is the time of day.
+    Clock(SystemTime),
 }
 
 impl Control<'_> {
@@ -60,6 +65,10 @@ impl Control<'_> {
                 match done {
                     Done::At(cursor) => put(out, format_args!(",\"cursor\":\"{cursor}\"")),
                     Done::Published(id) => put(out, format_args!(",\"id\":\"{id}\"")),
+                    Done::Clock(time) => {
+                        let time = humantime::format_rfc3339_micros(*time);
+                        put(out, format_args!(",\"time\":\"{time}\""));
+                    }
                 }
             }
             Self::Error(reference, problem) => {

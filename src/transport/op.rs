@@ -40,6 +40,8 @@ pub enum Op<'a> {
         /// Its idempotency key.
         key: Option<Cow<'a, str>>,
     },
+    /// What time it is at the gateway.
+    Clock,
 }
 
 /// Reads a message. Its `ref` comes first, so that a refusal can carry it.
@@ -121,7 +123,8 @@ fn op<'a>(mut keys: BTreeMap<Cow<'a, str>, &'a RawValue>) -> Result<Op<'a>, Prob
             data: keys.remove("data").ok_or_else(|| Problem::invalid("data", "it is missing"))?,
             key: text(&mut keys, "key")?,
         },
-        _ => return Err(Problem::invalid("op", "it must be subscribe, unsubscribe or publish")),
+        "clock" => Op::Clock,
+        _ => return Err(Problem::invalid("op", "it must be subscribe, unsubscribe, publish or clock")),
     };
     match keys.into_keys().next() {
         None => Ok(op),
@@ -176,6 +179,8 @@ mod tests {
         );
         let (_, op) = parse(r#"{"op":"unsubscribe","ref":"x","topic":"a"}"#);
         assert!(matches!(op, Ok(Op::Unsubscribe { patterns }) if patterns[0].as_str() == "a"));
+        let (reference, op) = parse(r#"{"op":"clock","ref":-7}"#);
+        assert!(matches!(op, Ok(Op::Clock)) && reference.unwrap().get() == "-7");
         let (reference, op) =
             parse("{\"op\":\"publish\",\"topic\":\"a\",\"data\":{\"x\":\n1.50},\"type\":\"\\u0074\"}");
         assert!(reference.is_none());
@@ -202,6 +207,7 @@ mod tests {
             (r#"{"op":"publish","topic":"a"}"#, "data"),
             (r#"{"op":"publish","data":1}"#, "topic"),
             (r#"{"op":"publish","topic":"a","data":1,"key":1}"#, "key"),
+            (r#"{"op":"clock","topic":"a"}"#, "topic"),
             (r#"{"op":"publish","topic":"a","data":1,"data":2}"#, "data"),
             (r#"{"op":"subscribe","op":"publish","topic":"a","data":2}"#, "op"),
             (r#"{"op":"subscribe","topic":"a","ref":1,"ref":2}"#, "ref"),

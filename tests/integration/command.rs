@@ -79,6 +79,8 @@ async fn what_is_refused_is_said_and_counted() {
 #[case("serve --listen 0.0.0.0:0", "--insecure-open")]
 #[case("serve --listen 127.0.0.1:0 --history-events 0", "history-events")]
 #[case("serve --listen 127.0.0.1:0 --heartbeat 2m", "heartbeat")]
+#[case("serve --listen 0.0.0.0:0 --insecure-open --lab", "lab = true (from --lab)")]
+#[case("serve --listen 127.0.0.1:0 --publish-listen 0.0.0.0:0 --insecure-open --lab", "the lab")]
 #[case("--listen 0.0.0.0:0", "loopback")]
 #[tokio::test]
 async fn what_makes_no_sense_does_not_start(#[case] args: &str, #[case] word: &str) {

@@ -15,11 +15,13 @@
 //! - `wire_errors`: each refusal, its status and its problem document
 //! - `wire_http`: the protocol beneath, at its edges
 //! - `observe`: metrics, statistics and the log, against what was done
+//! - `lab`: connections that are shaped, and the contract over them
 //! - `ledger`: what every byte was for, against the bytes and against a capture of the packets
 //! - `openapi`: the description of the endpoints, against what they answer
 //! - `clients`: programs of other hands, which `docs/clients.md` shows
 //! - `nginx`: all transports through the proxy, configured as `docs/nginx.md` says
 //! - `packaging`: completions, the manual, the unit, the container
+//! - `page_build`: the build of the page, where Node or the network is missing
 //! - `serve`: the command as a process
 //!
 //! `FANLIGHT_TEST_CORES` sets how many cores a gateway uses (2).
@@ -31,11 +33,13 @@ mod frames;
 mod harness;
 mod http;
 mod kernel;
+mod lab;
 mod ledger;
 mod nginx;
 mod observe;
 mod openapi;
 mod packaging;
+mod page_build;
 mod paths;
 mod process;
 mod relay;

@@ -21,7 +21,8 @@ const JSON: &str = "Content-Type: application/json";
 /// A described operation, and the statuses that were seen of it.
 struct Operation<'a> {
     path: &'a str,
-    is_post: bool,
+    /// Its method.
+    verb: String,
     described: &'a Value,
     seen: BTreeSet<String>,
 }
@@ -43,9 +44,16 @@ impl Gateways {
             config.body_timeout = Duration::from_millis(200);
             config.max_event = ByteSize::kib(1);
             config.max_batch = ByteSize::kib(1);
+            config.lab = true;
         });
-        let full = harness::start_with(|config| config.max_connections = 1);
-        let busy = harness::start_with(|config| config.max_connections_per_address = 1);
+        let full = harness::start_with(|config| {
+            config.max_connections = 1;
+            config.lab = true;
+        });
+        let busy = harness::start_with(|config| {
+            config.max_connections_per_address = 1;
+            config.lab = true;
+        });
         let mut held = Vec::new();
         for server in [&full, &busy] {
             let mut conn = Conn::open(server.addr).await;
@@ -64,14 +72,22 @@ async fn every_described_answer_is_one_that_comes() {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, described) in item.as_object().expect("operations") {
-            let is_post = method == "post";
-            assert!(is_post || method == "get", "{method} {path}");
-            operations.push(Operation { path, is_post, described, seen: BTreeSet::new() });
+            assert!(["get", "post", "put", "delete"].contains(&&**method), "{method} {path}");
+            operations.push(Operation {
+                path,
+                verb: method.to_uppercase(),
+                described,
+                seen: BTreeSet::new(),
+            });
         }
     }
     assert!(operations.len() > 15);
     let start = gateways.strict.cursor().await;
     for operation in &mut operations {
+        // A line to look at, and to end.
+        let opened = post("/v1/lab/x", &[], "");
+        let opened = gateways.strict.ask([b"PUT", &opened["POST".len()..]].concat()).await;
+        assert_eq!(opened.status(), 200, "{}", opened.text());
         for (server, request) in requests(&gateways, operation, &start) {
             let (answer, messages) = asked(server, &request).await;
             let context = format!("{} answers {}", operation.path, answer.head.raw);
@@ -84,7 +100,7 @@ async fn every_described_answer_is_one_that_comes() {
         .map(|operation| {
             let described = operation.described["responses"].as_object().expect("responses");
             let unseen = described.keys().filter(|status| !operation.seen.contains(*status)).cloned();
-            (format!("{} (post: {})", operation.path, operation.is_post), unseen.collect())
+            (format!("{} {}", operation.verb, operation.path), unseen.collect())
         })
         .filter(|(_, unseen): &(_, BTreeSet<_>)| !unseen.is_empty())
         .collect();
@@ -97,7 +113,9 @@ fn requests<'a>(
     operation: &Operation<'_>,
     start: &str,
 ) -> Vec<(&'a Server, Vec<u8>)> {
-    let (path, strict) = (operation.path, &gateways.strict);
+    let strict = &gateways.strict;
+    let path = &*operation.path.replace("{id}", "x");
+    let is_post = operation.verb == "POST";
     let subscribes = ["/v1/poll", "/v1/longpoll", "/v1/chunked", "/v1/sse", "/v1/websocket"].contains(&path);
     let query = match path {
         "/v1/ledger" => "?client=c",
@@ -106,7 +124,12 @@ fn requests<'a>(
         _ => "",
     };
     let target = format!("{path}{query}");
-    let good = |headers: &[&str]| match (path, operation.is_post) {
+    let good = |headers: &[&str]| match (path, is_post) {
+        ("/v1/lab/x", _) => {
+            let asked =
+                post(path, &[headers, &[JSON]].concat(), if operation.verb == "PUT" { "{}" } else { "" });
+            String::from_utf8(asked).unwrap().replacen("POST", &operation.verb, 1).into_bytes()
+        }
         ("/v1/websocket" | "/v1/echo", _) => handshake(&target, headers).into_bytes(),
         ("/v1/publish", _) => post(&target, &[headers, &[JSON]].concat(), "1"),
         (_, true) => post(path, &[headers, &[FORM]].concat(), "topic=a"),
@@ -117,7 +140,7 @@ fn requests<'a>(
         request.replacen("Host: localhost", &format!("Host: {host}"), 1).into_bytes()
     };
     let plain = |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\n").into_bytes();
-    let verb = if operation.is_post { "POST" } else { "GET" };
+    let verb = &operation.verb;
     let mut all = vec![
         (strict, good(&[])),
         (&gateways.full, good(&[])),
@@ -128,19 +151,35 @@ fn requests<'a>(
         (strict, [plain(&format!("{verb} {path}?x={}", "x".repeat(9000))), b"\r\n".to_vec()].concat()),
         (strict, [plain(&format!("{verb} {target}")), b"Content-Length: 1\r\n\r\nx".to_vec()].concat()),
     ];
-    if subscribes && !operation.is_post {
+    if path == "/v1/lab/x" {
+        let of = |headers: &[&str], body: &[u8]| {
+            [verb.as_bytes(), &post(path, headers, body)["POST".len()..]].concat()
+        };
+        all.push((strict, plain_request(verb, "/v1/lab/a%20b")));
+        match &**verb {
+            "PUT" => {
+                all.push((strict, of(&[JSON], b"{\"rtt_ms\":20,\"loss\":0.25,\"source\":{\"rate\":0}}")));
+                all.push((strict, of(&[JSON], b"{\"rtt_ms\":-1}")));
+                all.push((strict, of(&[JSON], &[b' '; 17_000])));
+                let slow = format!("Content-Length: 9\r\n{JSON}\r\n\r\nslow");
+                all.push((strict, [plain(&format!("PUT {path}")), slow.into_bytes()].concat()));
+            }
+            _ => all.push((strict, plain_request(verb, "/v1/lab/absent"))),
+        }
+    }
+    if subscribes && !is_post {
         all.push((strict, get(&format!("{path}?topic=a&after=z-1&fields=no")).into_bytes()));
     }
     match path {
         "/v1/poll" | "/v1/longpoll" => {
             let timeout = if path == "/v1/longpoll" { "&timeout=0" } else { "" };
             let quiet = format!("topic=quiet&after={start}{timeout}");
-            all.push(match operation.is_post {
+            all.push(match is_post {
                 true => (strict, post(path, &[FORM], quiet)),
                 false => (strict, get(&format!("{path}?{quiet}")).into_bytes()),
             });
             let held = format!("topic=held&after=earliest{timeout}");
-            all.push(match operation.is_post {
+            all.push(match is_post {
                 true => (strict, post(path, &[FORM], held)),
                 false => (strict, get(&format!("{path}?{held}")).into_bytes()),
             });
@@ -153,7 +192,7 @@ fn requests<'a>(
         "/metrics" => all.push((strict, good(&["Accept: application/openmetrics-text"]))),
         _ => {}
     }
-    if operation.is_post {
+    if is_post {
         let invalid = if path == "/v1/publish" { "{" } else { "" };
         let kind = if path == "/v1/publish" { JSON } else { FORM };
         all.push((strict, post(&target, &[kind], invalid)));
@@ -171,6 +210,11 @@ fn requests<'a>(
         all.push((strict, post("/v1/publish?topic=held", &["Content-Type: image/png"], b"\x89PNG")));
     }
     all
+}
+
+/// A request without a body.
+fn plain_request(verb: &str, target: &str) -> Vec<u8> {
+    get(target).replacen("GET", verb, 1).into_bytes()
 }
 
 /// The answer to a request; of one without an end the first messages.

@@ -20,7 +20,7 @@ const HANG: &str = "-timeout=180";
 const LENGTH: u32 = 2048;
 
 /// Each target, and what must hold for whatever bytes.
-const TARGETS: [(&str, &str); 7] = [
+const TARGETS: [(&str, &str); 8] = [
     ("topic", "topics and patterns: matching agrees with a naive matcher, and the index with both"),
     ("cursor", "cursors: one spelling for each, and each is read"),
     (
@@ -33,6 +33,7 @@ const TARGETS: [(&str, &str); 7] = [
     ),
     ("frames", "WebSocket frames, compressed or not: the same in any pieces, and never beyond the bound"),
     ("ops", "WebSocket operations: what a JSON parser reads, or a fault that names its field"),
+    ("lab", "what a line of the lab is told: within its ranges, or a fault that names its member"),
     ("request", "polls that the hub answers itself: to a parser the same request but for its cursor"),
 ];
 

@@ -44,7 +44,12 @@ pub(crate) fn missing(deadline: Instant) -> Report {
             commands.push(vec!["cargo", "install", "--locked", package]);
         }
     }
-    for folder in ["web/test", "tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder))
+    // The build of the gateway installs only what builds the page.
+    if !node_modules_are_current("web") || !Path::new("web/node_modules/vitest").exists() {
+        commands.push(vec!["npm", "--prefix", "web", "ci", "--no-audit", "--no-fund"]);
+    }
+    for folder in
+        ["web/client", "tests/clients"].into_iter().filter(|folder| !node_modules_are_current(folder))
     {
         let quiet = ["install", "--no-package-lock", "--no-audit", "--no-fund"];
         commands.push(["npm", "--prefix", folder].into_iter().chain(quiet).collect());

@@ -15,10 +15,11 @@ pub(crate) struct Step {
     runner: Runner,
 }
 
-pub(crate) static ALL: [Step; 14] = [
+pub(crate) static ALL: [Step; 17] = [
     step("fmt", &["cargo", "fmt", "--all", "--check"], Runner::None),
-    step("types", &["npm", "--prefix", "web/test", "run", "types"], Runner::None),
-    step("lint", &["npm", "--prefix", "web/test", "run", "lint"], Runner::None),
+    step("types", &["npm", "--prefix", "web", "run", "types"], Runner::None),
+    step("lint", &["npm", "--prefix", "web", "run", "lint"], Runner::None),
+    step("page-unit", &["npm", "--prefix", "web", "run", "unit"], Runner::Own),
     step(
         "clippy",
         &["cargo", "clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"],
@@ -42,7 +43,9 @@ pub(crate) static ALL: [Step; 14] = [
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
         ..step("doc", &["cargo", "doc", "--workspace", "--no-deps"], Runner::None)
     },
-    step("page", &["npm", "--prefix", "web/test", "run", "test"], Runner::Node),
+    step("page", &["npm", "--prefix", "web", "run", "browser"], Runner::Own),
+    step("client-types", &["npm", "--prefix", "web/client", "run", "types"], Runner::None),
+    step("client", &["npm", "--prefix", "web/client", "run", "test"], Runner::Own),
 ];
 
 const fn step(name: &'static str, words: &'static [&'static str], runner: Runner) -> Step {

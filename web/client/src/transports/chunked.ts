@@ -1,0 +1,14 @@
+import { ask, lines } from '../http.ts';
+import type { Transport } from '../transport.ts';
+
+/** Asks once, and the answer never ends: a line of JSON for each event, read as it comes. */
+export const chunked: Transport = {
+  name: 'chunked',
+  streams: true,
+  available: () => true,
+  async connect(attempt) {
+    const { heartbeat } = attempt.options;
+    const response = await ask(attempt, 'chunked', { heartbeat });
+    for await (const line of lines(response)) attempt.take(JSON.parse(line));
+  },
+};

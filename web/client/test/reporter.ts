@@ -1,0 +1,11 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** The closing line that the project's checks count: `12 passed, 0 failed`. A test that is skipped has not passed. */
+export default class Tally implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
+    const tests = modules.flatMap((module) => [...module.children.allTests()]);
+    const passed = tests.filter((test) => test.result().state === 'passed').length;
+    const broken = modules.filter((module) => module.errors().length > 0).length;
+    console.log(`\n${passed} passed, ${tests.length - passed + broken + errors.length} failed`);
+  }
+}

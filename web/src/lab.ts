@@ -1,0 +1,318 @@
+import { batch, signal } from '@preact/signals';
+import { Clock } from './clock.ts';
+import { Control } from './control.ts';
+import { type Figures, measure, spanFor } from './figures.ts';
+import { Lane } from './lane/lane.ts';
+import type { Shape } from './lane/shape.ts';
+import { Ledger } from './ledger.ts';
+import { conditions, Lines } from './lines.ts';
+import { Meter } from './meter.ts';
+import { Log, type Published } from './published.ts';
+import { format, type Settings, type Surroundings } from './settings.ts';
+import { TRANSPORTS, type TransportName } from './transports.ts';
+import { type Span, watchProtocols, watchVisibility } from './watch.ts';
+
+/** How long a cut lasts if nobody ends it, ms. */
+const CUT = 3000;
+/** How often lines are asked for, so that they stay, ms. */
+const KEEP = 20_000;
+/** The line that all tabs share that look for the six connections. */
+const SHARED = 'shared';
+
+/** Everything the page has: its lanes, the stream they show, the network they go over, and what was measured. */
+export class Lab {
+  readonly settings;
+  /** Counts up when figures are to be shown anew, a few times a second; `slow` once a second. */
+  readonly tick = signal(0);
+  readonly slow = signal(0);
+  readonly picked = signal<Published | undefined>(undefined);
+  /** A lane that is pointed at as a whole. */
+  readonly over = signal<TransportName | undefined>(undefined);
+  readonly isPaused = signal(false);
+  readonly isOpen = signal(false);
+  readonly problem = signal('');
+  readonly cut = signal<number | undefined>(undefined);
+  readonly hideIsBlocked = signal(false);
+
+  readonly id = crypto.getRandomValues(new Uint32Array(2)).reduce((text, n) => text + n.toString(36), '');
+  readonly clock = new Clock();
+  readonly log = new Log((time) => this.clock.onPage(time));
+  readonly ledger = new Ledger();
+  readonly meter = new Meter();
+  readonly lanes: readonly Lane[];
+  readonly base: URL;
+  readonly around: Surroundings;
+  figures = new Map<TransportName, Figures>();
+  readonly cuts: Span[] = [];
+  readonly hidden: Span[] = [];
+  /** Conditions that changed, as the publisher's line marks them. */
+  marks: { at: number; text: string }[] = [];
+  /** From here on the figures count. */
+  since = performance.now();
+  /** Segments that the model lost since the lines began. */
+  lost = 0;
+
+  private readonly control: Control;
+  private readonly lines: Lines;
+  private start: string | undefined;
+  private origins = new Map<string, URL>();
+  private timers: ReturnType<typeof setInterval>[] = [];
+  private saying: ReturnType<typeof setTimeout> | undefined;
+  private publishing: ReturnType<typeof setTimeout> | undefined;
+  private applying: ReturnType<typeof setTimeout> | undefined;
+  private cutEnds: ReturnType<typeof setTimeout> | undefined;
+  private count = 0;
+
+  constructor(base: URL, settings: Settings, around: Surroundings) {
+    this.base = base;
+    this.around = around;
+    this.settings = signal(settings);
+    this.lanes = TRANSPORTS.map((name) => new Lane(name, this.log, this.shapeOf(settings)));
+    this.log.onPublished((event) => {
+      for (const lane of this.lanes) lane.record.published(event);
+    });
+    this.lines = new Lines(base);
+    this.control = new Control(
+      base,
+      TRANSPORTS.map((name) => this.client(name)),
+      this.clock,
+      {
+        event: (event) => void this.log.see(event),
+        ledger: (document, at) => this.ledger.take(document, at),
+        ready: (cursor) => this.begin(cursor),
+        state: (isOpen) => {
+          const wasOpen = this.isOpen.value;
+          this.isOpen.value = isOpen;
+          // A gateway that was started anew has no line of ours.
+          if (isOpen && !wasOpen && this.start) void this.apply(false);
+        },
+        refused: (detail) => {
+          this.problem.value = detail;
+        },
+      },
+    );
+    watchVisibility(this.hidden, () => {
+      // Lines that nobody asked for while the page slept are gone.
+      if (this.start) void this.apply(false);
+    });
+    watchProtocols((origin, version) => {
+      // One origin, one protocol: what a poll says holds for the streams beside it.
+      for (const lane of this.lanes)
+        if (lane.transport !== 'websocket' && this.urlOf(lane).origin === origin) lane.protocol = version;
+    });
+  }
+
+  /** The name under which the gateway books a lane. */
+  client(name: TransportName): string {
+    return `${this.id}.${name}`;
+  }
+
+  get topics(): readonly string[] {
+    const { source, topics } = this.settings.value;
+    return source === 'generated' ? [`lab/${this.id}`] : source === 'host' ? ['host/**'] : topics;
+  }
+
+  /** Events a second, of the last while. */
+  get rate(): number {
+    const { source, rate } = this.settings.value;
+    if (source === 'generated') return rate;
+    const now = performance.now();
+    const span = Math.min(10_000, Math.max(2000, now - this.since));
+    const count =
+      this.log.events.length - 1 - this.log.events.findLastIndex((event) => event.at < now - span);
+    return Math.max(0.02, count / (span / 1000));
+  }
+
+  run(): void {
+    this.restart();
+    const often = (ms: number, act: () => void) => this.timers.push(setInterval(act, ms));
+    often(220, () => this.refresh());
+    often(1000, () => {
+      this.slow.value += 1;
+      this.forget();
+    });
+    if (this.around.hasLab) often(KEEP, () => void this.apply(false));
+    this.say();
+  }
+
+  /** Changes what is set, and does what follows from it. */
+  change(next: Partial<Settings>, mark?: string): void {
+    const before = this.settings.value;
+    const after = { ...before, ...next };
+    this.settings.value = after;
+    const query = format(after, this.around).toString();
+    history.replaceState(null, '', query ? `?${query}` : location.pathname);
+    const differs = (...names: (keyof Settings)[]) => names.some((name) => before[name] !== after[name]);
+    for (const lane of this.lanes) lane.reshape(this.shapeOf(after));
+    if (differs('up')) this.say();
+    if (differs('source') || (after.source === 'topics' && differs('topics'))) return this.restart();
+    if (differs('rate', 'size', 'burst', 'up', 'poll', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
+      this.since = performance.now();
+      if (mark) this.marks.push({ at: this.since, text: mark });
+    }
+    if (differs('rate', 'size', 'burst', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
+      clearTimeout(this.applying);
+      this.applying = setTimeout(() => void this.apply(true), 120);
+    }
+    if (differs('rate', 'burst', 'size')) this.generate();
+    for (const lane of this.lanes) {
+      const isStopped = after.stopped.includes(lane.transport);
+      if (isStopped !== before.stopped.includes(lane.transport)) {
+        if (isStopped) lane.stop();
+        else this.startLane(lane);
+      } else if (lane.transport === 'poll' && differs('poll') && !isStopped) this.startLane(lane);
+    }
+  }
+
+  toggleCut(): void {
+    clearTimeout(this.cutEnds);
+    const now = performance.now();
+    if (this.cut.value === undefined) {
+      this.cuts.push({ from: now, to: Number.POSITIVE_INFINITY });
+      this.cut.value = now + CUT;
+      this.cutEnds = setTimeout(() => this.toggleCut(), CUT);
+    } else {
+      const last = this.cuts.at(-1);
+      if (last) last.to = now;
+      this.cut.value = undefined;
+    }
+    void this.apply(false);
+  }
+
+  /** One event from here, for whoever has nothing to show. */
+  publishOne(): void {
+    this.count += 1;
+    const [topic = 'lab/hello'] = this.topics.filter((pattern) => !pattern.includes('*'));
+    this.control.publish(topic.startsWith('$') ? 'lab/hello' : topic, { hello: this.count });
+  }
+
+  hide(): void {
+    const tab = window.open('about:blank', '_blank');
+    this.hideIsBlocked.value = !tab;
+    if (tab) setTimeout(() => tab.close(), 10_000);
+  }
+
+  leave(): void {
+    for (const timer of this.timers) clearInterval(timer);
+    this.lines.leave([SHARED]);
+    for (const lane of this.lanes) lane.stop();
+    this.control.close();
+  }
+
+  /** Another stream: everything begins anew. */
+  private restart(): void {
+    for (const lane of this.lanes) lane.clear();
+    this.log.clear();
+    this.ledger.clear();
+    this.start = undefined;
+    this.problem.value = '';
+    this.since = performance.now();
+    batch(() => {
+      this.picked.value = undefined;
+      this.tick.value += 1;
+    });
+    this.control.watch(this.topics);
+  }
+
+  /** The page's own socket is open, and says from where. */
+  private begin(cursor: string): void {
+    this.start = cursor;
+    void this.apply(true);
+    this.generate();
+  }
+
+  /** Tells the gateway of the lines, and moves lanes whose line is elsewhere. */
+  private async apply(isNew: boolean): Promise<void> {
+    const settings = this.settings.value;
+    try {
+      if (this.around.hasLab) await this.applyLines(settings);
+    } catch (error) {
+      this.problem.value = error instanceof Error ? error.message : String(error);
+      return;
+    }
+    if (isNew && this.around.hasLab) this.problem.value = '';
+    for (const lane of this.lanes)
+      if (!settings.stopped.includes(lane.transport) && this.start) {
+        const url = this.urlOf(lane);
+        if (lane.state === 'stopped' || lane.url?.href !== url.href) this.startLane(lane);
+      }
+  }
+
+  private async applyLines(settings: Settings): Promise<void> {
+    const shape = conditions(settings, this.cut.value !== undefined);
+    const ids = settings.shared ? [SHARED] : TRANSPORTS.map((name) => this.client(name));
+    const lines = await Promise.all(ids.map((id) => this.lines.put(id, shape)));
+    this.lost = lines.reduce((sum, line) => sum + line.lost, 0);
+    this.origins = new Map(lines.map((line) => [line.id, this.lines.origin(line)]));
+    const rate = settings.source === 'generated' ? settings.rate : 0;
+    const { size, burst } = settings;
+    await this.lines.put(`${this.id}.source`, { source: { topic: `lab/${this.id}`, rate, size, burst } });
+  }
+
+  private shapeOf({ rtt, loss, buffering, shared }: Settings): Shape {
+    return { rtt, loss, buffering, shared, isShaped: this.around.hasLab };
+  }
+
+  private urlOf(lane: Lane): URL {
+    const id = this.settings.value.shared ? SHARED : this.client(lane.transport);
+    return this.origins.get(id) ?? this.base;
+  }
+
+  private startLane(lane: Lane): void {
+    lane.start({
+      url: this.urlOf(lane),
+      topics: this.topics,
+      after: this.start,
+      pollInterval: this.settings.value.poll,
+      client: this.client(lane.transport),
+    });
+  }
+
+  /** Without lab mode the page itself is the source, on its own socket. */
+  private generate(): void {
+    clearTimeout(this.publishing);
+    const { source, rate, size, burst } = this.settings.value;
+    if (this.around.hasLab || source !== 'generated') return;
+    const next = () => {
+      for (let n = 0; n < burst; n += 1) {
+        this.count += 1;
+        const head = `{"n":${this.count},"pad":""}`;
+        this.control.publish(`lab/${this.id}`, {
+          n: this.count,
+          pad: '.'.repeat(Math.max(0, size - head.length)),
+        });
+      }
+      this.publishing = setTimeout(next, (burst / rate) * 1000);
+    };
+    this.publishing = setTimeout(next, (burst / rate) * 1000);
+  }
+
+  /** The viewer's messages. */
+  private say(): void {
+    clearTimeout(this.saying);
+    const { up } = this.settings.value;
+    if (!up) return;
+    this.saying = setTimeout(
+      () => {
+        for (const lane of this.lanes) lane.say(`lab/${this.id}/said`);
+        this.say();
+      },
+      ((0.7 + 0.6 * Math.random()) / up) * 1000,
+    );
+  }
+
+  private refresh(): void {
+    const now = performance.now();
+    const from = Math.max(this.since, now - spanFor(this.rate));
+    for (const { transport, record } of this.lanes)
+      this.figures.set(transport, measure(record, this.ledger, from, now));
+    this.tick.value += 1;
+  }
+
+  private forget(): void {
+    const now = performance.now();
+    this.log.forget(now);
+    for (const lane of this.lanes) lane.record.forget(now);
+    this.marks = this.marks.filter((mark) => mark.at > now - 60_000);
+  }
+}

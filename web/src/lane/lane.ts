@@ -1,0 +1,150 @@
+import { type Connection, connect, type Options, type Trace } from '../../client/src/index.ts';
+import type { Log } from '../published.ts';
+import type { TransportName } from '../transports.ts';
+import { LaneRecord } from './record.ts';
+import type { Shape } from './shape.ts';
+
+export type LaneState = 'stopped' | 'connecting' | 'open' | 'reconnecting' | 'refused';
+
+export interface LaneOptions {
+  /** Ends with a slash. */
+  url: URL;
+  topics: readonly string[];
+  /** From where, if the lane has no cursor of its own yet. */
+  after: string | undefined;
+  pollInterval: number;
+  /** The name that the gateway books it under. */
+  client: string;
+}
+
+/** Small pauses: on this host there is nobody to spare, and what is to be seen should be seen soon. */
+const TIMING = { backoff: 250, backoffMax: 1500, answer: 6000 };
+/** Seconds; the least that the gateway takes, so that it is seen. */
+const HEARTBEAT = 5;
+
+/** One transport's connection, and its record. */
+export class Lane {
+  readonly transport: TransportName;
+  record: LaneRecord;
+  state: LaneState = 'stopped';
+  /** Why it was refused, or the last failure. */
+  problem = '';
+  /** What the browser says of its requests, `http/1.1`; empty while it does not. */
+  protocol = '';
+  onChange: () => void = () => {};
+  private connection: Connection | undefined;
+  private cursor: string | undefined;
+  private options: LaneOptions | undefined;
+  private waiting: Trace | undefined;
+  private readonly log: Log;
+  private shape: Shape;
+  private said = 0;
+
+  constructor(transport: TransportName, log: Log, shape: Shape) {
+    this.transport = transport;
+    this.log = log;
+    this.shape = shape;
+    this.record = new LaneRecord(transport, log, shape);
+  }
+
+  get url(): URL | undefined {
+    return this.options?.url;
+  }
+
+  reshape(shape: Shape): void {
+    this.shape = shape;
+    this.record.reshape(shape);
+  }
+
+  /** Begins, or goes on from its own cursor where only the way there changed. */
+  start(options: LaneOptions): void {
+    this.stop();
+    this.options = options;
+    if (options.url.protocol.startsWith('http') && this.transport === 'websocket') this.protocol = 'http/1.1';
+    const after = this.cursor ?? options.after;
+    const given: Options = {
+      topics: options.topics,
+      transports: [this.transport],
+      pollInterval: options.pollInterval,
+      heartbeat: HEARTBEAT,
+      credentials: 'omit',
+      timing: TIMING,
+      trace: (entry) => {
+        if (this.connection === connection) this.take(entry);
+      },
+    };
+    if (after) given.after = after;
+    given.client = options.client;
+    const connection: Connection = connect(options.url, given);
+    this.connection = connection;
+    connection.onEvent((event) => {
+      if (this.connection !== connection) return;
+      this.cursor = event.id;
+      const known = this.log.see(event);
+      const waiting = this.waiting;
+      this.waiting = undefined;
+      if (waiting?.kind === 'event' && waiting.id === known.id) this.record.trace(waiting);
+    });
+    connection.onGap(() => {});
+    connection.onError((error) => {
+      this.problem = error.message;
+    });
+    connection.onState((state) => {
+      if (this.connection !== connection) return;
+      if (connection.cursor) this.cursor = connection.cursor;
+      if (state === 'open') this.problem = '';
+      if (state === 'open' || state === 'connecting' || state === 'reconnecting' || state === 'refused')
+        this.become(state);
+    });
+    this.become('connecting');
+  }
+
+  /** Ends the connection and keeps the cursor. */
+  stop(): void {
+    const connection = this.connection;
+    this.connection = undefined;
+    if (connection) {
+      this.cursor = connection.cursor ?? this.cursor;
+      connection.close();
+      this.record.trace({ kind: 'end', at: performance.now(), transport: this.transport, reason: 'closed' });
+    }
+    this.become('stopped');
+  }
+
+  /** Another stream: what was counted was of the last one. */
+  clear(): void {
+    this.stop();
+    this.cursor = undefined;
+    this.record = new LaneRecord(this.transport, this.log, this.shape);
+  }
+
+  /** Sends a message of the viewer's, as this transport can: a frame, or a POST beside the stream. */
+  say(topic: string): void {
+    if (!this.connection || this.state !== 'open') return;
+    const isFrame = this.transport === 'websocket';
+    this.said += 1;
+    const mark = this.record.said(performance.now(), isFrame);
+    this.connection.publish(topic, { from: this.transport, n: this.said }).then(
+      () => {
+        mark.back = performance.now();
+      },
+      () => {
+        mark.isFailed = true;
+      },
+    );
+  }
+
+  private take(entry: Trace): void {
+    if (entry.kind === 'event' && !this.log.get(entry.id)) {
+      this.waiting = entry;
+      return;
+    }
+    this.record.trace(entry);
+  }
+
+  private become(state: LaneState): void {
+    if (this.state === state) return;
+    this.state = state;
+    this.onChange();
+  }
+}

@@ -1,0 +1,50 @@
+import type { Lab } from './lab.ts';
+import type { LaneRecord } from './lane/record.ts';
+import type { Seen } from './reading.ts';
+
+/** What the reading is made from, as it is now. */
+export function look(lab: Lab): Seen {
+  const now = performance.now();
+  const settings = lab.settings.value;
+  const cut = lab.cuts.at(-1);
+  const ended = cut && cut.to < Number.POSITIVE_INFINITY ? cut.to : undefined;
+  const after = cut?.from ?? now;
+  const running = lab.lanes.filter((lane) => lane.state !== 'stopped');
+  const replayed = running.map(
+    ({ record }) => record.arrivals.filter((arrival) => arrival.isReplayed && arrival.at > after).length,
+  );
+  const gaps = running.flatMap(({ record }) =>
+    record.marks.map((mark) => (mark.kind === 'gap' && mark.at > after ? mark.count : 0)),
+  );
+  const hidden = lab.hidden.findLast(
+    (span) => span.to < Number.POSITIVE_INFINITY && span.to - span.from > 2000,
+  );
+  const poll = lab.lanes.find((lane) => lane.transport === 'poll');
+  return {
+    settings,
+    figures: lab.figures,
+    rate: lab.rate,
+    isCut: lab.cut.value !== undefined,
+    sinceCut: ended === undefined ? undefined : now - ended,
+    isReconnecting: running.some((lane) => lane.state !== 'open'),
+    replayed: Math.max(0, ...replayed),
+    missed: Math.max(0, ...gaps),
+    hidden: hidden && {
+      ms: hidden.to - hidden.from,
+      ago: now - hidden.to,
+      polls: poll?.record.requests.filter((at) => at >= hidden.from && at < hidden.to).length ?? 0,
+      expected: Math.floor((hidden.to - hidden.from) / settings.poll),
+    },
+    starved:
+      lab.isOpen.value && lab.cut.value === undefined
+        ? running.filter(({ record }) => isStarved(record, now)).map((lane) => lane.transport)
+        : [],
+  };
+}
+
+/** Whether the browser holds its requests back, or did a moment ago. */
+function isStarved(record: LaneRecord, now: number): boolean {
+  return (
+    record.isHeldBack(now) || record.exchanges.some((x) => x.queued !== undefined && x.asked > now - 10_000)
+  );
+}

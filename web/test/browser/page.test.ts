@@ -1,0 +1,479 @@
+// The page in a real browser, in front of the real gateway, over real connections.
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { expected, gateway, network, open, TRANSPORTS, type View } from './harness.ts';
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const STREAMS = ['chunked', 'sse', 'websocket'] as const;
+
+async function lossless(view: View): Promise<void> {
+  for (const [name, lane] of Object.entries(await view.lanes()))
+    expect([lane.missed, lane.duplicated, lane.gaps], name).toEqual([0, 0, 0]);
+}
+
+async function accessible(view: View): Promise<void> {
+  await view.page.evaluate(AXE);
+  const found = await view.page.evaluate(async () => {
+    const { violations } = await Reflect.get(globalThis, 'axe').run();
+    return violations.map(
+      ({ id, nodes }: { id: string; nodes: { html: string; failureSummary: string }[] }) => ({
+        id,
+        nodes: nodes.map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary}`),
+      }),
+    );
+  });
+  expect(found).toEqual([]);
+}
+
+test('the lab: every lane receives in this browser, and the figures agree with what is set', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=120&poll=1000&up=1&size=200`);
+  await view.connected();
+  await view.delivered(75);
+  const lanes = await view.lanes();
+  // Half a round trip: none is quicker, and among so many one is hardly slower, however busy the machine.
+  for (const name of TRANSPORTS) expect(lanes[name].least, name).toBeGreaterThanOrEqual(59);
+  for (const name of STREAMS) expect(lanes[name].least, name).toBeLessThan(60 + 25);
+  // What the machine adds to the middle one.
+  const noise = lanes.websocket.p50 - 60;
+  // Half the interval and half a round trip, on average.
+  expect(lanes.poll.p50).toBeGreaterThan(350);
+  expect(lanes.poll.p50).toBeLessThan(850 + 3 * noise);
+  expect(lanes.poll.p99).toBeGreaterThan(lanes.poll.p50);
+  expect(lanes.longpoll.p50).toBeLessThan(lanes.poll.p50);
+  // The gateway and the browser share a clock here.
+  const doubt = Number(await view.page.getAttribute('.clock', 'data-uncertainty'));
+  expect(doubt).toBeGreaterThan(0);
+  expect(doubt).toBeLessThan(20);
+  for (const name of TRANSPORTS)
+    expect(await view.page.textContent(`[data-transport=${name}] .http`), name).toBe('http/1.1');
+  await lossless(view);
+  expect(await view.page.textContent('#reading')).toMatch(
+    /At 5\/s, polling every 1\u202fs sends [\d.]+ times/,
+  );
+  expect([...view.hosts]).toEqual(['127.0.0.1']);
+  expect(view.errors).toEqual([]);
+});
+
+test('a lane’s ledger agrees with what the browser’s own network figures say', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=2&rtt=0&kbps=0&poll=500&up=0&off=longpoll,websocket`);
+  const devtools = await view.page.context().newCDPSession(view.page);
+  await devtools.send('Network.enable');
+  // Of a finished request `encodedDataLength` is every byte that came: the answer's head and its body.
+  const polls = new Set<string>();
+  let received = 0;
+  devtools.on('Network.requestWillBeSent', ({ requestId, request }) => {
+    if (new URL(request.url).pathname === '/v1/poll') polls.add(requestId);
+  });
+  devtools.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
+    if (polls.has(requestId)) received += encodedDataLength;
+  });
+  await view.page.reload();
+  await view.delivered(12, ['poll']);
+  await view.page.locator('[data-transport=poll] button').click();
+  await view.page.locator('[data-transport=poll][data-state=stopped]').waitFor();
+  const [client] = await view.page.evaluate(() =>
+    performance
+      .getEntriesByType('resource')
+      .map(({ name }) => new URL(name).searchParams.get('client') ?? ''),
+  );
+  const id = client || (await clientOf(view));
+  const read = async () => {
+    const response = await fetch(`${url}/v1/ledger?client=${id}`);
+    return (await response.json()).transports.poll;
+  };
+  await expect.poll(async () => (await read()).open, { timeout: 10_000 }).toBeLessThanOrEqual(1);
+  const booked = await read();
+  const out = Object.values(booked.out as Record<string, number>).reduce((sum, n) => sum + n, 0);
+  expect(booked.events).toBeGreaterThanOrEqual(12);
+  expect(received).toBeGreaterThan(1000);
+  // A poll that was cut by the stop is booked and was not finished.
+  expect(Math.abs(out - received) / received).toBeLessThan(0.06);
+  expect(view.errors).toEqual([]);
+});
+
+/** The ledger's name of the poll lane, from the page's own requests. */
+async function clientOf(view: View): Promise<string> {
+  const request = view.page.waitForRequest((one) => one.url().includes('/v1/poll'));
+  await view.page.locator('[data-transport=poll] button').click();
+  const client = new URL((await request).url()).searchParams.get('client') ?? '';
+  await view.page.locator('[data-transport=poll] button').click();
+  await view.page.locator('[data-transport=poll][data-state=stopped]').waitFor();
+  return client;
+}
+
+test('the network is cut and comes back: every lane resumes, and nothing is lost', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=10&rtt=20&poll=250`);
+  await view.connected();
+  await view.delivered(10);
+  await view.page.click('#cut');
+  await view.page.locator('.state.bad').waitFor();
+  await view.page.locator('[data-transport=sse][data-state=reconnecting]').waitFor();
+  expect(await view.page.textContent('#reading')).toMatch(/waits in the log/);
+  await expect.poll(() => view.page.textContent('#cut'), { timeout: 10_000 }).toBe('Cut the network');
+  await view.connected();
+  const { sse } = await view.lanes();
+  await view.delivered(sse.delivered + 20);
+  await lossless(view);
+  await expect.poll(() => view.page.textContent('#reading')).toMatch(/events replayed; nothing was lost/);
+  expect(view.errors.filter((error) => !expected(error))).toEqual([]);
+});
+
+test('a cut that outlasts what the gateway keeps is told as a gap, in every lane', async () => {
+  const { url } = await gateway('serve', ['--lab', '--history-events', '20']);
+  const view = await open(`${url}/?rate=40&rtt=0&poll=250&kbps=0`);
+  await view.connected();
+  await view.delivered(20);
+  await view.page.click('#cut');
+  await view.page.locator('.state.bad').waitFor();
+  await expect.poll(() => view.page.textContent('#cut'), { timeout: 10_000 }).toBe('Cut the network');
+  await view.connected();
+  const { websocket } = await view.lanes();
+  await view.delivered(websocket.delivered + 40);
+  for (const [name, lane] of Object.entries(await view.lanes())) {
+    expect(lane.gaps, name).toBeGreaterThanOrEqual(1);
+    expect(lane.missed, name).toBeGreaterThan(20);
+    expect(lane.duplicated, name).toBe(0);
+  }
+  await expect.poll(() => view.page.textContent('#reading')).toMatch(/events are gone.*gap/);
+});
+
+test('a hundred events a second: none is lost, and the page keeps its frames', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=100&rtt=40&kbps=0&poll=1000&size=120&window=8`);
+  await view.connected();
+  const devtools = await view.page.context().newCDPSession(view.page);
+  await view.delivered(300);
+  await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
+  await view.delivered(1000);
+  const { metrics } = await devtools.send('Performance.getMetrics');
+  const of = (name: string) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
+  expect(of('ScriptDuration')).toBeGreaterThan(0);
+  await lossless(view);
+  // On a machine that tests share: a sign of life, not a benchmark.
+  expect(Number(await view.page.getAttribute('.fluency', 'data-fps'))).toBeGreaterThan(5);
+  expect(await view.page.textContent('.fluency')).toMatch(/frames\/s/);
+  expect(view.errors).toEqual([]);
+});
+
+test('one origin for all lanes: a second tab takes the connections, and the page says so', async () => {
+  const { url } = await gateway('demo');
+  const address = `${url}/?shared=1&rate=1&rtt=20&poll=1000&up=0`;
+  const view = await open(address);
+  await view.connected();
+  for (let more = 0; more < 2; more += 1) {
+    const tab = await view.page.context().newPage();
+    await tab.goto(address);
+    await tab.locator('[data-transport=websocket][data-state=open]').waitFor();
+  }
+  await view.page.bringToFront();
+  await expect
+    .poll(() => view.page.textContent('#reading'), { timeout: 40_000 })
+    .toMatch(/Six connections to this origin are taken.*poll/);
+  // The page's own work goes on: its socket is none of the six.
+  expect(await view.page.locator('[data-transport=websocket]').getAttribute('data-state')).toBe('open');
+});
+
+test('a page that was frozen for a while catches up without a loss', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=20&poll=500`);
+  await view.connected();
+  await view.delivered(10);
+  const devtools = await view.page.context().newCDPSession(view.page);
+  await devtools.send('Page.enable');
+  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await new Promise((resolve) => setTimeout(resolve, 6000));
+  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
+  await view.delivered(50);
+  await lossless(view);
+  expect(view.errors.filter((error) => !expected(error))).toEqual([]);
+});
+
+test('a tab that was hidden: the page says what its timers did', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=2&rtt=20&poll=500`);
+  await view.connected();
+  const hide = (hidden: boolean) =>
+    view.page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+  await hide(true);
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await hide(false);
+  await expect
+    .poll(() => view.page.textContent('#reading'))
+    .toMatch(/hidden for 3\.\d+\u202fs: polls went out [4-7] times where 6 were due/);
+});
+
+test('offline: the page says so, and misses nothing when it is back', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=20&poll=500`);
+  await view.connected();
+  await view.delivered(5);
+  await view.page.context().setOffline(true);
+  await expect.poll(() => view.page.textContent('.state span')).toBe('offline');
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await view.page.context().setOffline(false);
+  const { sse } = await view.lanes();
+  await view.connected();
+  await view.delivered(sse.delivered + 15);
+  await lossless(view);
+  expect(view.errors.filter((error) => !expected(error))).toEqual([]);
+});
+
+test('without lab mode: own topics over the gateway’s own origin, and what is disabled says why', async () => {
+  const { url, publish } = await gateway('serve');
+  const view = await open(`${url}/?topic=orders/**&poll=500`);
+  await view.connected();
+  await view.page.locator('#quiet').waitFor();
+  const command = (await view.page.textContent('#quiet code')) ?? '';
+  expect(await view.page.isDisabled('#cut')).toBe(true);
+  expect(await view.page.isDisabled('#knob-rtt')).toBe(true);
+  expect(await view.page.textContent('.note')).toMatch(/lab mode is off/);
+  const ids = await publish('orders/1', 1, { text: '창문' }, 3);
+  await view.shows(ids[2] as string);
+  await view.page.locator('#quiet').waitFor({ state: 'detached' });
+  for (const [name, lane] of Object.entries(await view.lanes())) expect(lane.delivered, name).toBe(3);
+  await lossless(view);
+  expect(view.errors).toEqual([]);
+  // What the empty page says one should do works.
+  await promisify(execFile)('sh', ['-c', command]);
+  // The client library, ready to import.
+  // (As text: the test runner would have its own way with an import.)
+  const given = await view.page.evaluate(`(async () => {
+    const { connect } = await import('./client.js');
+    const connection = connect(location.href, { topics: ['orders/1'], last: 1, transports: ['sse'] });
+    for await (const event of connection) {
+      connection.close();
+      return event.data;
+    }
+  })()`);
+  expect(given).toBe(3);
+  // The page's own stream.
+  await view.page.getByRole('button', { name: 'Generated stream' }).click();
+  await view.delivered(3);
+  expect(new URL(view.page.url()).searchParams.get('source')).toBe('generated');
+  expect(view.errors).toEqual([]);
+});
+
+test('a gateway that is killed and started anew: each lane is told that the log began anew', async () => {
+  const first = await gateway('serve');
+  const view = await open(`${first.url}/?topic=lab/**&poll=250`);
+  await view.connected();
+  const ids = await first.publish('lab/a', 1, 2, 3);
+  await view.shows(ids[2] as string);
+  await first.kill();
+  await view.page.locator('.lane[data-state=reconnecting]').nth(4).waitFor();
+  const second = await gateway('serve', [], first.port);
+  await view.connected();
+  const more = await second.publish('lab/a', 4);
+  await view.shows(more[0] as string);
+  for (const [name, lane] of Object.entries(await view.lanes())) {
+    expect(lane.gaps, name).toBe(1);
+    expect(lane.delivered, name).toBe(4);
+  }
+  expect(view.errors.filter((error) => !expected(error))).toEqual([]);
+});
+
+test('a real network that breaks under the page', async () => {
+  const { port, publish } = await gateway('serve');
+  const wire = await network(port);
+  const view = await open(`${wire.url}/?topic=lab/**&poll=250`);
+  await view.connected();
+  const ids = await publish('lab/a', 1, 2);
+  await view.shows(ids[1] as string);
+  for (let round = 0; round < 2; round += 1) {
+    wire.cut();
+    await view.page.locator('.lane[data-state=reconnecting]').nth(4).waitFor();
+    ids.push(...(await publish('lab/a', 'while cut', 'while cut')));
+    wire.restore();
+    await view.connected();
+    ids.push(...(await publish('lab/b', 'after')));
+    await view.shows(ids.at(-1) as string);
+  }
+  for (const [name, lane] of Object.entries(await view.lanes()))
+    expect(lane.delivered, name).toBe(ids.length);
+  await lossless(view);
+});
+
+test('topics that are refused are told, and others work again', async () => {
+  const { url, publish } = await gateway('serve');
+  const view = await open(`${url}/?topic=lab/**`);
+  await view.connected();
+  await view.page.fill('input.topics', 'lab//x');
+  await view.page.keyboard.press('Enter');
+  await view.page.locator('#problem').waitFor();
+  await view.page.fill('input.topics', 'lab/x lab/y');
+  await view.page.keyboard.press('Enter');
+  await view.connected();
+  expect(new URL(view.page.url()).searchParams.getAll('topic')).toEqual(['lab/x', 'lab/y']);
+  const ids = await publish('lab/y', 1);
+  await view.shows(ids[0] as string);
+});
+
+test('everything by keys: presets, knobs, stepping through events, pause, stop', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=2&rtt=20&poll=500`);
+  const { page } = view;
+  await view.delivered(4);
+  await page.focus('#lanes');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowLeft');
+  const spoken = page.locator('p[aria-live]');
+  await expect.poll(() => spoken.textContent()).toMatch(/^Event \d+: poll [\d.]+\u202fm?s, longpoll/);
+  const first = await spoken.textContent();
+  await page.keyboard.press('ArrowLeft');
+  await expect.poll(() => spoken.textContent()).not.toBe(first);
+  await page.keyboard.press('Escape');
+  await expect.poll(() => spoken.textContent()).toBe('');
+  await page.keyboard.press('Space');
+  expect(await page.getAttribute('#pause', 'aria-pressed')).toBe('true');
+  await page.keyboard.press('Space');
+  expect(await page.getAttribute('#pause', 'aria-pressed')).toBe('false');
+  await page.focus('#knob-rtt');
+  await page.keyboard.press('ArrowRight');
+  expect(await page.getAttribute('#knob-rtt', 'aria-valuetext')).toBe('40\u202fms');
+  expect(new URL(page.url()).searchParams.get('rtt')).toBe('40');
+  await page.getByRole('button', { name: 'Delivery tracking' }).focus();
+  await page.keyboard.press('Enter');
+  expect(new URL(page.url()).search).toBe('?preset=delivery');
+  await page.getByRole('button', { name: 'Stop sse' }).focus();
+  await page.keyboard.press('Enter');
+  await page.locator('[data-transport=sse][data-state=stopped]').waitFor();
+  await page.keyboard.press('Enter');
+  await page.locator('[data-transport=sse][data-state=open]').waitFor();
+  expect(view.errors).toEqual([]);
+});
+
+test('pointing at an event holds the view and tells its latency in every lane', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=40&poll=500`);
+  await view.delivered(20);
+  const box = await view.page.locator('.lane.head canvas').boundingBox();
+  if (!box) throw new Error('no canvas');
+  const spoken = view.page.locator('p[aria-live]');
+  // Somewhere on the publisher's line there is one.
+  for (let x = box.x + box.width - 150; x > box.x + 60 && !(await spoken.textContent()); x -= 9)
+    await view.page.mouse.move(x, box.y + 27);
+  const told = (await spoken.textContent()) ?? '';
+  for (const name of TRANSPORTS) expect(told).toMatch(new RegExp(`${name} [\\d.]+\u202fm?s`));
+  await view.page.mouse.move(5, 5);
+  await expect.poll(() => spoken.textContent()).toBe('');
+});
+
+test('exports: every event as CSV and JSON, the diagrams as a picture', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=20&poll=250`);
+  await view.delivered(10);
+  const files: Record<string, Buffer> = {};
+  for (const kind of ['CSV', 'JSON', 'PNG']) {
+    const download = view.page.waitForEvent('download');
+    await view.page.getByRole('button', { name: kind, exact: true }).click();
+    files[kind] = await readFile(await (await download).path());
+  }
+  const rows = (files.CSV?.toString() ?? '').trim().split('\r\n');
+  expect(rows[0]).toBe(
+    'n,id,topic,published,poll_ms,poll_note,longpoll_ms,longpoll_note,chunked_ms,chunked_note,sse_ms,sse_note,websocket_ms,websocket_note',
+  );
+  expect(rows.length).toBeGreaterThan(10);
+  expect(rows[1]).toMatch(/^1,\w+-\d+,lab\/\w+,\d{4}-.*Z,[\d.]+,,[\d.]+,,[\d.]+,,[\d.]+,,[\d.]+,$/);
+  const document = JSON.parse(files.JSON?.toString() ?? '');
+  expect(document.lanes.map((lane: { transport: string }) => lane.transport)).toEqual([...TRANSPORTS]);
+  expect(document.lanes[3].events.length).toBeGreaterThanOrEqual(10);
+  expect(document.lanes[3].ledger.bytes.payload).toBeGreaterThan(0);
+  expect(document.settings).toMatchObject({ rate: 5, rtt: 20, poll: 250 });
+  expect(files.PNG?.subarray(1, 4).toString()).toBe('PNG');
+  expect(files.PNG?.length).toBeGreaterThan(20_000);
+});
+
+test('Korean: from the browser or the address, whole, and switched without a reconnect', async () => {
+  const { url } = await gateway('demo');
+  for (const options of [{ locale: 'ko-KR' }, { query: '?lang=ko' }]) {
+    const { query = '', ...context } = options as { query?: string };
+    const view = await open(`${url}/${query}`, context);
+    await view.connected();
+    expect(await view.page.getAttribute('html', 'lang')).toBe('ko');
+    const latin = await view.page.evaluate(() => {
+      const names =
+        /^(poll|longpoll|chunked|sse|websocket|http\/1\.1|Fanlight|English|CSV|JSON|PNG|TCP\/IP|[\d.,\s\u202f×–+±%/·−]|ms|s|k?B|M?bit|kbit|p50|p99|per|now)*$/;
+      const found: string[] = [];
+      const walk = document.createTreeWalker(
+        document.querySelector('#page') as Element,
+        NodeFilter.SHOW_TEXT,
+      );
+      for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+        const text = node.textContent?.trim() ?? '';
+        if (text && !/\p{Script=Hangul}/u.test(text) && !names.test(text)) found.push(text);
+      }
+      return found;
+    });
+    expect(latin).toEqual([]);
+    const requests = await view.page.evaluate(() => performance.now());
+    await view.page.getByRole('button', { name: 'English' }).click();
+    expect(await view.page.getAttribute('html', 'lang')).toBe('en');
+    expect(await view.page.textContent('#cut')).toBe('Cut the network');
+    expect(requests).toBeGreaterThan(0);
+    await view.connected();
+    await view.close();
+  }
+});
+
+test.each([
+  ['light', '', {}],
+  ['dark, Korean, with tables and a cut', '?theme=dark&lang=ko', { cut: true }],
+  ['narrow', '?preset=ticker', { width: 360 }],
+  ['without lab mode', '?topic=a', { serve: true }],
+] as const)('axe-core finds nothing: %s', async (_, query, how) => {
+  const { url } = await gateway('serve' in how ? 'serve' : 'demo');
+  const width = 'width' in how ? how.width : 1440;
+  const view = await open(`${url}/${query}`, { viewport: { width, height: 844 } });
+  await view.connected();
+  await view.page.locator('.alt summary').click();
+  if (width < 900) await view.page.locator('.knobs-box summary').click();
+  if ('cut' in how) await view.page.click('#cut');
+  await accessible(view);
+});
+
+test('no width makes the page scroll sideways', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?preset=ticker`);
+  await view.delivered(5);
+  for (const width of [360, 390, 700, 901, 1181, 1440, 2560]) {
+    await view.page.setViewportSize({ width, height: 900 });
+    for (const language of ['English', '한국어']) {
+      await view.page.getByRole('button', { name: language }).click();
+      const over = await view.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      expect(over, `${width} ${language}`).toBeLessThanOrEqual(0);
+    }
+    // Long enough for the charts to be drawn at this width, with what there is.
+    const { sse } = await view.lanes();
+    await view.delivered(sse.delivered + 25, ['sse']);
+  }
+  expect(view.errors).toEqual([]);
+});
+
+test('reduced motion: the diagram moves in steps of a second, and works', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=20&poll=250`, { reducedMotion: 'reduce' });
+  await view.delivered(5);
+  const picture = () =>
+    view.page.evaluate(() =>
+      document.querySelector<HTMLCanvasElement>('[data-transport=sse] canvas')?.toDataURL(),
+    );
+  let changes = 0;
+  let last = await picture();
+  const until = Date.now() + 2500;
+  while (Date.now() < until) {
+    const next = await picture();
+    if (next !== last) changes += 1;
+    last = next;
+  }
+  expect(changes).toBeGreaterThanOrEqual(1);
+  expect(changes).toBeLessThanOrEqual(4);
+});

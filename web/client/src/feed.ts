@@ -42,8 +42,9 @@ export class Feed implements Subscription, Host {
     if (!first) throw new Error('no WebSocket here: give one as an option');
     this.strategy = this.choice([first, ...others]);
     this.topics = list(options.topics ?? []);
-    this.#unhook = onWake((moved) => {
-      if (moved) this.woken();
+    this.#unhook = onWake((moved, thawed) => {
+      if (moved) this.elsewhere();
+      if (moved || thawed) this.restart('woken');
       this.trial?.check();
       this.#wake();
     });
@@ -143,10 +144,8 @@ export class Feed implements Subscription, Host {
     return false;
   }
 
-  /** The network is another one, perhaps. */
-  protected woken(): void {
-    this.restart('woken');
-  }
+  /** The network may be another one. */
+  protected elsewhere(): void {}
 
   /** Ends the connection, to make a new one at once, or none if none is wanted. */
   protected restart(reason: string): void {

@@ -20,7 +20,7 @@ use crate::{
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
-        takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait},
+        takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait, Waits},
         told::Told,
     },
     error::{Code, Problem},
@@ -37,10 +37,12 @@ pub(super) async fn serve(
     State(app): State<App>,
     request: Request,
 ) -> Response<Body> {
+    let waits = request.extensions().get().map_or_else(Waits::default, Waits::clone);
     // Boxed, so that one that waits has no room for it, and for nothing of its request.
     match Box::pin(answer(transport, &app, request)).await {
         Ok(Answer::Now(response)) => response,
         Ok(Answer::Later(mut feed, budget, timeout)) => {
+            let _waiting = waits.begin();
             let (batch, goes) = hosted::wait(&mut feed, budget, timeout).await;
             let mut response = polled(transport, &batch, false);
             if goes {

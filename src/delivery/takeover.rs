@@ -6,7 +6,10 @@
 //! can be left in a buffer. A test compares that head byte for byte with hyper's own.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -20,6 +23,34 @@ use crate::{
     bus::{log::Budget, reader::Reader},
     event::Cursor,
 };
+
+/// What a request carries that may wait for something to happen, so that whoever has the connection looks whether
+/// the peer is still there.
+#[derive(Clone, Debug, Default)]
+pub struct Waits(Arc<AtomicBool>);
+
+impl Waits {
+    /// Says that it waits, until the guard goes.
+    pub fn begin(&self) -> Waiting<'_> {
+        self.0.store(true, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// Whether it waits.
+    pub fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub struct Waiting<'a>(&'a Waits);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
+}
 
 /// What a request carries whose connection may leave hyper.
 #[derive(Clone, Copy, Debug)]

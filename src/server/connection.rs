@@ -30,7 +30,7 @@ use crate::{
         connections::Permit,
         duplex,
         taken::{Arrival, Door},
-        takeover::{self, Endless, Entry, Leave, Leaving, MayLeave},
+        takeover::{self, Endless, Entry, Leave, Leaving, MayLeave, Waits},
         told::Tab,
     },
     ledger::{Bill, Direction, Ledger, Payer, Purpose, Via, is_id as is_client},
@@ -80,6 +80,8 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
         exit.clone(),
     );
     let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
+    let waits = Waits::default();
+    let service_waits = waits.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
@@ -90,6 +92,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
         if let Some(delivered) = &delivered {
             request.extensions_mut().insert(delivered.clone());
         }
+        request.extensions_mut().insert(service_waits.clone());
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
         let again = counted.upgrade().is_some_and(|counted| {
             let id = request_id.as_ref().and_then(|id| id.to_str().ok());
@@ -131,6 +134,8 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Who has asked and will ask no more is answered; whether one that waits has gone is looked at below.
+        .half_close(true)
         .header_read_timeout(IDLE)
         .max_buf_size((config.max_head.as_u64() as usize * 2).max(8 << 10))
         .serve_connection(TokioIo::new(socket), service);
@@ -156,7 +161,12 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             if leaves {
                 return Poll::Ready(None);
             }
-            if ended.is_pending() && endless.get() && watch.poll_gone(cx).is_ready() {
+            let gone = match ended {
+                Poll::Pending if endless.get() => watch.poll_gone(cx).is_ready(),
+                Poll::Pending if waits.is_waiting() => watch.poll_left(cx).is_ready(),
+                _ => false,
+            };
+            if gone {
                 return Poll::Ready(Some(Ok(())));
             }
             ended.map(Some)

@@ -176,6 +176,16 @@ impl Metered for Sockets {
 pub(super) struct Watch(Rc<RefCell<Wire>>, Weak<RefCell<Counted>>);
 
 impl Watch {
+    /// Whether the peer is gone. What it sent stays where it is, for it may be its next request; then it cannot be
+    /// known.
+    pub(super) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 1];
+        match std::task::ready!(self.0.borrow().poll_peek(cx, &mut ReadBuf::new(&mut scratch))) {
+            Ok(1..) => Poll::Pending,
+            Ok(0) | Err(_) => Poll::Ready(()),
+        }
+    }
+
     /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks
     /// for the end as well, but not past what it has in its buffer.)
     pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {

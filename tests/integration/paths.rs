@@ -311,6 +311,44 @@ async fn publishes_have_the_same_bytes(
     }
 }
 
+/// Who asks, and then shuts the sending side (`nc -N`), is answered all that has an answer by now. Who would have to
+/// wait is gone.
+#[rstest]
+#[tokio::test]
+async fn what_was_asked_before_a_half_close_is_answered(
+    #[values(true, false)] taken: bool,
+    #[values(1, 2, 3, 50)] requests: usize,
+) {
+    let server = on(taken, |_| ()).await;
+    server.publish("a", "1").await;
+    let json = ["Content-Type: application/json"];
+    for (request, words) in [
+        (post("/v1/publish?topic=b", &json, "2"), "{\"id\":"),
+        (get("/v1/poll?topic=a&after=earliest").into_bytes(), "{\"events\":"),
+        (get("/v1/longpoll?topic=a&after=earliest").into_bytes(), "{\"events\":"),
+    ] {
+        let mut conn = Conn::open(server.addr).await;
+        conn.send(request.repeat(requests)).await;
+        conn.half_close().await;
+        let said = String::from_utf8(conn.rest().await).unwrap();
+        assert_eq!(said.matches(words).count(), requests, "{said}");
+        assert_eq!(said.matches("HTTP/1.1 200").count(), requests, "{said}");
+    }
+    // With each request once the last is answered, so that they are the hub's to read.
+    let cursor = server.cursor().await;
+    for (target, words) in [("poll", "HTTP/1.1 204"), ("longpoll", "")] {
+        let mut conn = Conn::open(server.addr).await;
+        for _ in 0..requests {
+            conn.send(get(&format!("/v1/{target}?topic=a&after=earliest"))).await;
+            conn.answer().await;
+        }
+        conn.send(get(&format!("/v1/{target}?topic=a&after={cursor}"))).await;
+        conn.half_close().await;
+        let said = String::from_utf8(conn.rest().await).unwrap();
+        assert!(if words.is_empty() { said.is_empty() } else { said.starts_with(words) }, "{target}: {said}");
+    }
+}
+
 /// A connection that came in where only publishers do, and left hyper, is still only that when it comes back.
 #[tokio::test]
 async fn a_publisher_comes_back_as_one() {

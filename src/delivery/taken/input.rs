@@ -70,9 +70,15 @@ impl Taken {
         }
     }
 
-    /// A peer that shuts its sending side is gone. What it said before is heard.
+    /// A peer that shuts its sending side is gone. What it said before is heard, and what has an answer by now is
+    /// answered.
     pub(super) fn hang_up(&mut self, key: u32) {
-        let kind = self.records[key as usize].kind;
+        let record = &mut self.records[key as usize];
+        record.half_closed = true;
+        let kind = record.kind;
+        if matches!(kind, Kind::Poll | Kind::Longpoll) {
+            return if record.state == State::Waiting { self.list(key) } else { self.read(key) };
+        }
         if kind.is_framed() || kind == Kind::Publish {
             self.read(key);
             if self.records.get(key as usize).is_some_and(|record| record.unread && !record.blocked) {
@@ -119,7 +125,10 @@ impl Taken {
             false => match self.receive(key) {
                 Heard::Bytes(count) => count,
                 Heard::Nothing => 0,
-                Heard::Gone => return self.remove(key, End::Closed),
+                Heard::Gone if early.as_ref().is_none_or(|early| early.is_empty()) => {
+                    return self.finish(key);
+                }
+                Heard::Gone => 0,
             },
         };
         let read = &self.scratch[..count];

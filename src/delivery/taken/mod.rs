@@ -436,6 +436,7 @@ impl Taken {
             blocked: false,
             stalled: NEVER,
             unread: !early.is_empty(),
+            half_closed: false,
             fresh: entry.fresh,
             caught_up: false,
             publishes: entry.publishes,

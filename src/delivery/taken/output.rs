@@ -40,6 +40,9 @@ impl Taken {
                 let cursor = piece.cursor();
                 return self.say_empty(key, cursor, self.draining);
             }
+            if record.kind == Kind::Longpoll && record.half_closed {
+                return self.remove(key, End::Closed);
+            }
             if self.draining {
                 self.end(key);
             }
@@ -159,7 +162,8 @@ impl Taken {
             return self.finish(key);
         }
         self.due_in(key, ticks(self.settings.idle));
-        if self.records[key as usize].unread {
+        let record = &self.records[key as usize];
+        if record.unread || record.half_closed {
             self.unread.push_back(key);
         }
     }

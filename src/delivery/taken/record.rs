@@ -98,6 +98,8 @@ pub(super) struct Record {
     pub(super) stalled: u32,
     /// There is input that was not read.
     pub(super) unread: bool,
+    /// The peer has shut its sending side.
+    pub(super) half_closed: bool,
     /// Its first subscription is still to come.
     pub(super) fresh: bool,
     /// It has been sent everything that was there at some time.

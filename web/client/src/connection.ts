@@ -136,9 +136,8 @@ export class Client extends Feed implements Connection {
     return this.#token;
   }
 
-  protected override woken(): void {
+  protected override elsewhere(): void {
     this.strategy.restart();
-    super.woken();
   }
 
   protected override ended(): void {

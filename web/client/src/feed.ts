@@ -42,8 +42,9 @@ export class Feed implements Subscription, Host {
     if (!first) throw new Error('no WebSocket here: give one as an option');
     this.strategy = this.choice([first, ...others]);
     this.topics = list(options.topics ?? []);
-    this.#unhook = onWake((moved) => {
-      if (moved) this.woken();
+    this.#unhook = onWake((moved, thawed) => {
+      if (moved) this.elsewhere();
+      if (moved || thawed) this.restart('woken');
       this.trial?.check();
       this.#wake();
     });
@@ -143,10 +144,8 @@ export class Feed implements Subscription, Host {
     return false;
   }
 
-  /** The network is another one, perhaps. */
-  protected woken(): void {
-    this.restart('woken');
-  }
+  /** The network may be another one. */
+  protected elsewhere(): void {}
 
   /** Ends the connection, to make a new one at once, or none if none is wanted. */
   protected restart(reason: string): void {
@@ -171,11 +170,15 @@ export class Feed implements Subscription, Host {
   }
 
   protected async run(): Promise<void> {
-    for (let wasOpen = false; !this.#done; ) {
+    let wasOpen = false;
+    for (let wait: number | undefined; !this.#done; ) {
       const rest = this.rest();
       this.#become(rest ?? (wasOpen ? 'reconnecting' : 'connecting'));
-      if (rest) {
-        await this.#sleep(2 ** 31 - 1);
+      // A listener may have closed it.
+      if (this.#done) return;
+      if (rest || wait) {
+        await this.#sleep(rest ? 2 ** 31 - 1 : wait);
+        wait = 0;
         continue;
       }
       const trial = this.attempt(this.strategy.transport);
@@ -183,24 +186,18 @@ export class Feed implements Subscription, Host {
       const error = await trial.run(this.token());
       this.trial = undefined;
       this.ended();
-      if (trial.again) continue;
       wasOpen ||= !!trial.opened;
-      const problem = error instanceof Problem ? error : undefined;
-      const wait = this.strategy.next(trial, problem);
+      if (trial.again) continue;
+      wait = this.strategy.next(trial, error instanceof Problem ? error : undefined);
       if (wait === undefined && this.refused(error)) continue;
       if (trial.pause === undefined) this.failed(error);
       if (wait === undefined) this.finish('refused', error);
-      else if (wait) {
-        this.#become(wasOpen ? 'reconnecting' : 'connecting');
-        this.waits(trial, wait);
-        await this.#sleep(wait);
-      }
+      else if (wait) this.waits(trial, wait);
     }
   }
 
   /** Waits so long, or until woken. */
-  #sleep(ms: number): Promise<void> {
-    if (this.#done) return Promise.resolve();
+  #sleep(ms: number | undefined): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = () => {
         clearTimeout(this.#timer);

@@ -10,20 +10,16 @@ export interface ProblemDocument {
 
 /** Why the gateway, or something before it, did not do what it was asked to. */
 export class Problem extends Error {
-  override readonly name = 'Problem';
   /** The HTTP status; 0 where there was none. */
-  readonly status: number;
-  readonly type: string | undefined;
-  readonly field: string | undefined;
+  declare readonly status: number;
+  declare readonly type: string | undefined;
+  declare readonly field: string | undefined;
   /** No sooner than after so many ms. */
-  readonly retryAfter: number | undefined;
+  declare readonly retryAfter: number | undefined;
 
-  constructor({ type, title, status, detail, field }: ProblemDocument, retryAfter?: number) {
+  constructor({ type, title, status = 0, detail, field }: ProblemDocument, retryAfter?: number) {
     super(detail || title || `HTTP ${status}`);
-    this.status = status ?? 0;
-    this.type = type;
-    this.field = field;
-    this.retryAfter = retryAfter;
+    Object.assign(this, { name: 'Problem', status, type, field, retryAfter });
   }
 
   /** Whether the gateway itself said so (a proxy knows none of its types), and would say so again. */

@@ -76,7 +76,7 @@ export class Trial implements Attempt {
   answer(_: number): void {
     // Of a stream only the hello has to come; the whole answer of a poll may be long.
     const { answer, hello } = this.options.timing;
-    this.#expect('buffered', this.transport.streams ? hello : answer * 10);
+    this.#expect('buffered', this.transport.streams ? hello : answer * 6);
   }
 
   sends(send: Send): void {

@@ -17,7 +17,8 @@ import { type Fate, proxy, type Relay } from './proxy.ts';
 
 const STREAMS = ['websocket', 'sse', 'chunked'];
 /** Fates that a whole answer survives, and so polls. */
-const BUFFERS: Record<string, Fate> = {
+const OF_STREAMS: Record<string, Fate> = {
+  'a cut after 40 ms': { ms: 40 },
   'a body held back': { buffer: 1 << 20 },
   'an answer held back': { bufferAll: 1 << 20 },
 };
@@ -27,7 +28,6 @@ const FAILURES: Record<string, Fate> = {
   'a reset': 'reset',
   silence: 'hang',
   'a cut after 300 bytes': { bytes: 300 },
-  'a cut after 40 ms': { ms: 40 },
 };
 
 for (const [path, flags] of Object.entries(PATHS)) {
@@ -80,9 +80,9 @@ for (const [path, flags] of Object.entries(PATHS)) {
     }
 
     // The gateway's path makes no difference to these.
-    const fates = path === 'taken' ? { ...FAILURES, ...BUFFERS } : {};
+    const fates = path === 'taken' ? { ...FAILURES, ...OF_STREAMS } : {};
     for (const [name, fate] of Object.entries(fates)) {
-      const broken = name in BUFFERS ? STREAMS : TRANSPORTS.slice(0, -1);
+      const broken = name in OF_STREAMS ? STREAMS : TRANSPORTS.slice(0, -1);
       test.concurrent.for(broken)(
         `falls back from %s and all before it, for ${name}`,
         async (transport, { expect, onTestFinished }) => {

@@ -200,6 +200,21 @@ for (const [path, flags] of Object.entries(PATHS)) {
         expect(thrown).toHaveLength(1);
       });
 
+      test('may be closed by any listener', async () => {
+        const topic = fresh();
+        await server.publish(topic, 1, 2);
+        const closed = await Promise.all(
+          (['onEvent', 'onState', 'onError'] as const).map(async (kind) => {
+            const connection = only({ topics: kind === 'onError' ? 'a//b' : topic, after: 'earliest' });
+            const events = collect(connection);
+            connection[kind](() => connection.close());
+            await until(() => connection.state === 'closed', kind);
+            return events.length;
+          }),
+        );
+        expect(closed).toEqual([1, 0, 0]);
+      });
+
       test('close ends loops, and nothing comes afterwards', async () => {
         const topic = fresh();
         const connection = only({ topics: topic });

@@ -1,14 +1,13 @@
 // A chat without a server of its own: the gateway keeps what was said, and tells it to everyone in the room.
 import { type Connection, connect, type FanlightEvent, type TransportName } from 'fanlight';
 
-interface Said {
-  name: string;
-  text: string;
-}
 /** What people tell of themselves; `id` is one of a page, since two may have one name. */
 interface Seen {
   id: string;
   name: string;
+}
+interface Said extends Seen {
+  text: string;
 }
 
 /** Who said nothing of himself for so long has gone without a word. */
@@ -41,12 +40,12 @@ function enter(name: string, roomName: string): void {
   const tell = (type: string) => connection.publish(people, { id: me, name }, { type }).catch(() => {});
 
   connection.onEvent((event) => {
-    if (event.topic === messages) return show(event as FanlightEvent<Said>, name);
     const seen = event.data as Seen;
     // What is told of the past counts from then.
     const at = Math.min(Date.now(), Date.parse(event.time));
     typing.delete(seen.id);
-    if (event.type === 'left') present.delete(seen.id);
+    if (event.topic === messages) show(event as FanlightEvent<Said>, name);
+    else if (event.type === 'left') present.delete(seen.id);
     else present.set(seen.id, { name: seen.name, until: at + GONE });
     if (event.type === 'typing' && seen.id !== me)
       typing.set(seen.id, { name: seen.name, until: at + TYPING });
@@ -90,7 +89,7 @@ function enter(name: string, roomName: string): void {
     'submit',
     (event) => {
       event.preventDefault();
-      send(connection, messages, { name, text: `${new FormData(say).get('text')}` });
+      send(connection, messages, { id: me, name, text: `${new FormData(say).get('text')}` });
       lastTyped = 0;
       say.reset();
     },

@@ -34,8 +34,9 @@ afterEach(async () => {
   await server.stop();
 });
 
-async function open(options: Options): Promise<Page> {
+async function open(options: Options, prepare = async (_: Page) => {}): Promise<Page> {
   const page = await context.newPage();
+  await prepare(page);
   await page.goto(`${network.url}/healthz`);
   await page.addScriptTag({ content: script });
   await page.evaluate(
@@ -154,6 +155,34 @@ describe('tabs that share', () => {
       expect((await look(page)).ids).toEqual(publisher.ids);
     }
     expect(network.asked.filter((asked) => asked === 'sse').length).toBeGreaterThan(2);
+  });
+
+  test('one that leads and does not run any more is taken for dead', async () => {
+    const topics = 'shared/hung';
+    const after = await server.cursor();
+    const leader = await open({ topics, after, transports: ['sse'] });
+    await expect.poll(async () => (await look(leader)).state).toBe('open');
+    const heir = await open({ topics, after, transports: ['sse'] }, (page) => page.clock.install());
+    const [first] = await server.publish(topics, 1);
+    for (const page of [leader, heir]) await comes(page, first);
+    // Its script is busy for longer than this test: it hears nothing, and says nothing.
+    await leader.evaluate(() => {
+      setTimeout(() => {
+        const end = performance.now() + 4_000;
+        while (performance.now() < end);
+      });
+    });
+    await pause(100);
+    const [second] = await server.publish(topics, 2);
+    await heir.clock.fastForward(100_000);
+    await comes(heir, second);
+    expect(network.asked.filter((asked) => asked === 'sse')).toHaveLength(2);
+    // Once it runs again it hears that it was robbed, and follows.
+    const [third] = await server.publish(topics, 3);
+    for (const page of [leader, heir]) {
+      await comes(page, third);
+      expect((await look(page)).ids).toEqual([first, second, third]);
+    }
   });
 
   test('one with other topics has its own', async () => {

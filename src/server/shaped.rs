@@ -130,6 +130,18 @@ impl Drop for Shaped {
     }
 }
 
+impl Shaped {
+    /// Whether nothing more comes.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.borrow_mut();
+        if state.has_ended() {
+            return Poll::Ready(());
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
 impl AsyncRead for Shaped {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.0.borrow_mut();

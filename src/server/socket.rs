@@ -179,11 +179,7 @@ impl Watch {
     /// Whether the peer is gone. What it sent stays where it is, for it may be its next request; then it cannot be
     /// known.
     pub(super) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut scratch = [0; 1];
-        match std::task::ready!(self.0.borrow().poll_peek(cx, &mut ReadBuf::new(&mut scratch))) {
-            Ok(1..) => Poll::Pending,
-            Ok(0) | Err(_) => Poll::Ready(()),
-        }
+        self.0.borrow().poll_end(cx)
     }
 
     /// Whether the peer is gone. What it sent is thrown away: nothing can follow such a request. (hyper looks

@@ -30,6 +30,20 @@ impl Wire {
         }
     }
 
+    /// Whether nothing more comes. Bytes that have come stay where they are.
+    pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(stream) => {
+                let mut scratch = [0; 1];
+                match std::task::ready!(stream.poll_peek(cx, &mut ReadBuf::new(&mut scratch))) {
+                    Ok(1..) => Poll::Pending,
+                    Ok(0) | Err(_) => Poll::Ready(()),
+                }
+            }
+            Self::Shaped(shaped) => shaped.poll_end(cx),
+        }
+    }
+
     /// Says that nothing more is written.
     pub(super) fn shut_down(&self) -> io::Result<()> {
         match self {

@@ -108,6 +108,11 @@ impl State {
         }
     }
 
+    /// Whether all has arrived at the gateway that comes.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.dead || matches!(self.up.arrived(Instant::now()), Some(Cargo::End | Cargo::Reset))
+    }
+
     /// What has arrived at the gateway; how many bytes, none being the end.
     pub(super) fn read(&mut self, buf: &mut ReadBuf<'_>) -> Option<io::Result<usize>> {
         if self.dead {

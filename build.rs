@@ -16,7 +16,6 @@ const SOURCES: [&str; 7] =
 
 fn main() {
     println!("cargo::rerun-if-env-changed=FANLIGHT_NO_PAGE");
-    println!("cargo::rerun-if-env-changed=PATH");
     let web = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("Cargo sets it")).join("web");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets it"));
     let prebuilt = web.join("dist");
@@ -24,7 +23,16 @@ fn main() {
         for source in SOURCES {
             println!("cargo::rerun-if-changed={}", web.join(source).display());
         }
-        build(&web, &out.join("page")).or_else(|why| if is_page(&prebuilt) { Ok(prebuilt) } else { Err(why) })
+        build(&web, &out.join("page")).or_else(|why| {
+            if is_page(&prebuilt) {
+                println!(
+                    "cargo::warning=the page at / is the one in web/dist, since it cannot be built: {why}"
+                );
+                Ok(prebuilt)
+            } else {
+                Err(why)
+            }
+        })
     } else {
         println!("cargo::rerun-if-changed={}", prebuilt.display());
         if is_page(&prebuilt) { Ok(prebuilt) } else { Err("this package carries no built page".into()) }

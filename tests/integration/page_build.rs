@@ -107,7 +107,8 @@ fn with_a_build_that_fails() {
 #[test]
 fn a_page_that_was_built_before_stands_in() {
     let files = ["web/src/main.tsx", "web/dist/index.html"];
-    let (_, table) = Package::new(&files).build();
+    let (said, table) = Package::new(&files).build();
+    assert!(said.contains("cargo::warning=the page at / is the one in web/dist"), "{said}");
     assert!(table.starts_with("Ok(") && table.contains("\"/index.html\""), "{table}");
 }
 

@@ -23,7 +23,7 @@ function binary(): string {
 let executable: string;
 let browser: Browser;
 /** What a test opened, closed when it ends, however it ends. */
-const cleanup: (() => unknown)[] = [];
+export const cleanup: (() => unknown)[] = [];
 
 beforeAll(async () => {
   executable = binary();

@@ -199,38 +199,6 @@ test('one origin for all lanes: a second tab takes the connections, and the page
   expect(await view.page.locator('[data-transport=websocket]').getAttribute('data-state')).toBe('open');
 });
 
-test('a page that was frozen for a while catches up without a loss', async () => {
-  const { url } = await gateway('demo');
-  const view = await open(`${url}/?rate=5&rtt=20&poll=500`);
-  await view.connected();
-  await view.delivered(10);
-  const devtools = await view.page.context().newCDPSession(view.page);
-  await devtools.send('Page.enable');
-  await devtools.send('Page.setWebLifecycleState', { state: 'frozen' });
-  await new Promise((resolve) => setTimeout(resolve, 6000));
-  await devtools.send('Page.setWebLifecycleState', { state: 'active' });
-  await view.delivered(50);
-  await lossless(view);
-  expect(view.errors.filter((error) => !expected(error))).toEqual([]);
-});
-
-test('a tab that was hidden: the page says what its timers did', async () => {
-  const { url } = await gateway('demo');
-  const view = await open(`${url}/?rate=2&rtt=20&poll=500`);
-  await view.connected();
-  const hide = (hidden: boolean) =>
-    view.page.evaluate((hidden) => {
-      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
-      document.dispatchEvent(new Event('visibilitychange'));
-    }, hidden);
-  await hide(true);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
-  await hide(false);
-  await expect
-    .poll(() => view.page.textContent('#reading'))
-    .toMatch(/hidden for 3\.\d+\u202fs: polls went out [4-7] times where 6 were due/);
-});
-
 test('offline: the page says so, and misses nothing when it is back', async () => {
   const { url } = await gateway('demo');
   const view = await open(`${url}/?rate=5&rtt=20&poll=500`);

@@ -41,8 +41,8 @@ impl Asked {
         if self.events == 0 {
             return Bill::of(Purpose::Controls, bytes);
         }
-        let known = Bill::of(Purpose::Payload, self.payload as usize)
-            .and(Purpose::Envelope, self.envelope as usize);
+        let known =
+            Bill::of(Purpose::Payload, self.payload as usize).and(Purpose::Envelope, self.envelope as usize);
         match bytes.checked_sub(known.total()) {
             Some(framing) => known.and(Purpose::Framing, framing),
             None => known.scaled_to(bytes),

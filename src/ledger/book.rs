@@ -29,8 +29,15 @@ pub struct Ledger {
     bytes: [[[Counter; Purpose::COUNT]; 2]; Via::COUNT],
     segments: [[Counter; 2]; Via::COUNT],
     retransmits: [Counter; Via::COUNT],
-    clients: Mutex<HashMap<Box<str>, Arc<Client>>>,
+    clients: Mutex<Clients>,
     began: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    by_id: HashMap<Box<str>, Arc<Client>>,
+    /// All were in use when room was looked for, so that it is not until the next sweep.
+    is_full: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,12 +102,12 @@ impl Ledger {
 
     /// The account of a client, if it has one.
     pub fn client(&self, id: &str) -> Option<Arc<Client>> {
-        self.clients().get(id).cloned()
+        self.clients().by_id.get(id).cloned()
     }
 
     /// The accounts that have changed since this was asked last.
     pub fn changed(&self) -> Vec<Arc<Client>> {
-        self.clients().values().filter(|client| client.has_changed()).cloned().collect()
+        self.clients().by_id.values().filter(|client| client.has_changed()).cloned().collect()
     }
 
     /// Closes the accounts that nobody was on for a while.
@@ -109,7 +116,9 @@ impl Ledger {
     }
 
     fn sweep_at(&self, now: Duration) {
-        self.clients().retain(|_, client| {
+        let mut clients = self.clients();
+        clients.is_full = false;
+        clients.by_id.retain(|_, client| {
             if client.is_used() {
                 client.seen.store(now.as_secs(), Relaxed);
             }
@@ -119,18 +128,18 @@ impl Ledger {
 
     fn open(&self, id: &str) -> Option<Arc<Client>> {
         let mut clients = self.clients();
-        if let Some(client) = clients.get(id) {
+        if let Some(client) = clients.by_id.get(id) {
             return Some(client.clone());
         }
-        if clients.len() >= MAX_CLIENTS {
-            // Those that no connection is on go first, the one that is unused for longest before all.
-            let unused = clients.values().filter(|client| !client.is_used());
-            let id: Box<str> = unused.min_by_key(|client| client.seen.load(Relaxed))?.id().into();
-            clients.remove(&id);
+        if clients.by_id.len() >= MAX_CLIENTS {
+            clients.make_room();
+            if clients.is_full {
+                return None;
+            }
         }
         let client = Arc::new(Client::new(id));
         client.seen.store(self.began.elapsed().as_secs(), Relaxed);
-        clients.insert(id.into(), client.clone());
+        clients.by_id.insert(id.into(), client.clone());
         Some(client)
     }
 
@@ -155,8 +164,26 @@ impl Ledger {
         }
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Client>>> {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+impl Clients {
+    /// Closes half of the accounts that no connection is on, those that are unused for longest: at once, so that it
+    /// is not looked for one with each new client.
+    fn make_room(&mut self) {
+        if self.is_full {
+            return;
+        }
+        let unused = self.by_id.values().filter(|client| !client.is_used());
+        let mut unused: Vec<(u64, Box<str>)> =
+            unused.map(|client| (client.seen.load(Relaxed), client.id().into())).collect();
+        unused.sort_unstable();
+        self.is_full = unused.is_empty();
+        for (_, id) in unused.iter().take(unused.len().div_ceil(2)) {
+            self.by_id.remove(id);
+        }
     }
 }
 
@@ -236,6 +263,10 @@ mod tests {
         assert!(ledger.client("one-too-many").is_none());
         assert_eq!(ledger.bytes[Via::Poll as usize][0][0].get(), 7, "it is counted all the same");
         drop((held, newer));
+        assert!(!ledger.payer(Via::Poll, Some("again")).has_account(), "until the next sweep");
+        ledger.sweep();
+        assert!(ledger.payer(Via::Poll, Some("again")).has_account());
+        assert_eq!(ledger.clients().by_id.len(), MAX_CLIENTS / 2 + 1, "half of the unused went");
     }
 
     #[test]

@@ -135,7 +135,7 @@ impl Meter {
     /// for it when it has.
     pub fn settle_to_the_end(&mut self, ledger: &Ledger, socket: &impl AsFd, is_orderly: bool) {
         if let Some(tcp) = Tcp::of(socket) {
-            self.book(ledger, tcp, if is_orderly { tcp.to_come() } else { [0; 2] });
+            self.book(ledger, tcp, if is_orderly { tcp.still_to_pass() } else { [0; 2] });
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Tcp {
 impl Tcp {
     /// Segments in and out that follow when a socket is closed that is in this state: the ends that were not sent, and
     /// the acknowledgements of both (RFC 9293, 3.6). A peer that is gone answers nothing.
-    pub(super) fn to_come(&self) -> [u32; 2] {
+    pub(super) fn still_to_pass(self) -> [u32; 2] {
         match self.state {
             ESTABLISHED => [2, 2],
             CLOSE_WAIT => [1, 1],

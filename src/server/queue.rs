@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     first: Option<Box<T>>,
+    #[expect(clippy::box_collection, reason = "each connection has two of these, and few have a rest")]
     rest: Option<Box<VecDeque<T>>>,
 }
 

@@ -41,8 +41,11 @@ export class SharedClient extends Client {
   readonly #channel: BroadcastChannel;
   readonly #ends: AbortController = new AbortController();
   #leads = false;
-  /** Ends the wait for the lock. */
+  /** Ends the wait for the lock; lets go of it. */
   #queued: AbortController | undefined;
+  #pass: () => void = () => {};
+  /** Whether this tab has let go of it until its loop has room again. */
+  #passed = false;
   /** Whether what the leader tells follows on what this tab has; if not, what it tells waits. */
   #synced = false;
   #catching: Traced | undefined;
@@ -100,8 +103,11 @@ export class SharedClient extends Client {
 
   protected override restart(reason: string): void {
     super.restart(reason);
-    // The loop has room again.
-    if (reason === 'taken') this.#ask();
+    // A tab whose loop is slow keeps no other waiting.
+    if (reason === 'full' && this.#leads) this.#pass();
+    if (reason !== 'taken') return;
+    if (this.#passed) void this.#queue();
+    this.#ask();
   }
 
   protected override async restore(): Promise<void> {
@@ -128,14 +134,23 @@ export class SharedClient extends Client {
     this.#queued?.abort();
     const queued = new AbortController();
     this.#queued = queued;
+    this.#passed = false;
     const held = () => {
       if (this.#ends.signal.aborted) return;
+      this.#passed = super.rest() === 'paused';
+      if (this.#passed) return;
       this.#leads = true;
       // From here on it is the connection that brings what this tab has not.
       this.#catching?.abort('leads');
       this.#pending = [];
       this.restart('leads');
-      return new Promise<void>((ended) => this.#ends.signal.addEventListener('abort', () => ended()));
+      return new Promise<void>((ended) => {
+        this.#pass = () => {
+          this.#passed = true;
+          ended();
+        };
+        this.#ends.signal.addEventListener('abort', () => ended());
+      });
     };
     try {
       await navigator.locks.request(this.#name, steal ? { steal } : { signal: queued.signal }, held);
@@ -146,7 +161,7 @@ export class SharedClient extends Client {
     this.#leads = this.#synced = false;
     this.restart('led');
     this.#ask();
-    void this.#queue();
+    if (!this.#passed) void this.#queue();
   }
 
   #watch(): void {

@@ -157,6 +157,37 @@ describe('tabs that share', () => {
     expect(network.asked.filter((asked) => asked === 'sse').length).toBeGreaterThan(2);
   });
 
+  test('one whose loop is slow keeps no other waiting, and gets everything in its own time', async () => {
+    const topics = 'shared/slow';
+    const after = await server.cursor();
+    const slow = await context.newPage();
+    await slow.goto(`${network.url}/healthz`);
+    await slow.addScriptTag({ content: script });
+    await slow.evaluate(
+      ([url, options]) => {
+        const scope = globalThis as unknown as Tab & { loop: AsyncIterator<FanlightEvent> };
+        scope.ids = [];
+        scope.gaps = [];
+        scope.connection = scope.fanlight.share(url, options);
+        scope.loop = scope.connection[Symbol.asyncIterator]();
+      },
+      [network.url, { topics, after, transports: ['sse'], queue: 5 } as Options] as const,
+    );
+    await expect.poll(async () => (await look(slow)).state).toBe('open');
+    const quick = await open({ topics, after, transports: ['sse'] });
+    const ids = await server.publish(topics, ...Array.from({ length: 60 }, (_, n) => n));
+    await comes(quick, ids[59]);
+    expect((await look(quick)).ids).toEqual(ids);
+    await expect.poll(async () => (await look(slow)).state).toBe('paused');
+    const taken = await slow.evaluate(async () => {
+      const { loop } = globalThis as unknown as { loop: AsyncIterator<FanlightEvent> };
+      const all: string[] = [];
+      while (all.length < 60) all.push((await loop.next()).value.id);
+      return all;
+    });
+    expect(taken).toEqual(ids);
+  });
+
   test('one that leads and does not run any more is taken for dead', async () => {
     const topics = 'shared/hung';
     const after = await server.cursor();

@@ -167,19 +167,44 @@ test('a hundred events a second: none is lost, and the page keeps its frames', a
   const { url } = await gateway('demo');
   const view = await open(`${url}/?rate=100&rtt=40&kbps=0&poll=1000&size=120&window=8`);
   await view.connected();
-  const devtools = await view.page.context().newCDPSession(view.page);
   await view.delivered(300);
-  await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
-  await view.delivered(1000);
-  const { metrics } = await devtools.send('Performance.getMetrics');
-  const of = (name: string) => metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
-  expect(of('ScriptDuration')).toBeGreaterThan(0);
+  const tasks = await traced(view, () => view.delivered(1000));
+  expect(tasks.length).toBeGreaterThan(100);
+  // Of CPU, ms: what others do on this machine is not the page's.
+  expect(Math.max(...tasks)).toBeLessThan(50);
   await lossless(view);
   // On a machine that tests share: a sign of life, not a benchmark.
   expect(Number(await view.page.getAttribute('.fluency', 'data-fps'))).toBeGreaterThan(5);
   expect(await view.page.textContent('.fluency')).toMatch(/frames\/s/);
   expect(view.errors).toEqual([]);
 });
+
+/** How much CPU each task of the page's main thread took meanwhile, ms. */
+async function traced(view: View, act: () => Promise<unknown>): Promise<number[]> {
+  const devtools = await view.page.context().browser()?.newBrowserCDPSession();
+  if (!devtools) throw new Error('no browser');
+  interface Traced {
+    name: string;
+    pid: number;
+    tid: number;
+    tdur?: number;
+  }
+  const events: Traced[] = [];
+  devtools.on('Tracing.dataCollected', ({ value }) => events.push(...(value as unknown as Traced[])));
+  await devtools.send('Tracing.start', {
+    transferMode: 'ReportEvents',
+    traceConfig: { includedCategories: ['toplevel', 'devtools.timeline'] },
+  });
+  await act();
+  const complete = new Promise((resolve) => devtools.on('Tracing.tracingComplete', resolve));
+  await devtools.send('Tracing.end');
+  await complete;
+  const frame = events.find(({ name }) => name === 'FireAnimationFrame');
+  if (!frame) throw new Error('no frame was drawn');
+  return events
+    .filter(({ name, pid, tid }) => pid === frame.pid && tid === frame.tid && name.endsWith('RunTask'))
+    .map(({ tdur }) => (tdur ?? 0) / 1000);
+}
 
 test('one origin for all lanes: a second tab takes the connections, and the page says so', async () => {
   const { url } = await gateway('demo');

@@ -135,6 +135,7 @@ function batches(
   const seen = new Set<unknown>();
   let last = Number.NEGATIVE_INFINITY;
   let lastReplay = Number.NEGATIVE_INFINITY;
+  const below = Math.min(y.client + 11, height - 7);
   for (const flight of shown) {
     const batch = flight.batch;
     if (!batch || seen.has(batch) || batch.at > scene.now) continue;
@@ -149,7 +150,7 @@ function batches(
       g.stroke();
       // Those that follow at once have no room for words: their capsule says it.
       if (x - lastReplay > 90)
-        pen.text(scene.words.replayed(batch.replayed), x - 11, y.client + 11, p.ink, {
+        pen.text(scene.words.replayed(batch.replayed), x - 11, below, p.ink, {
           align: 'right',
           weight: 600,
         });
@@ -157,7 +158,7 @@ function batches(
     } else if (batch.count >= 6 && (!isStream(record.transport) || batch.count >= 10)) {
       if (x - last < 34) continue;
       last = x;
-      pen.text(`×${batch.count}`, x - 8, y.client + 11, p.mid, { align: 'right', weight: 600 });
+      pen.text(`×${batch.count}`, x - 8, below, p.mid, { align: 'right', weight: 600 });
     }
   }
 }

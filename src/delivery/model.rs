@@ -18,6 +18,7 @@ use shuttle::{
 use super::{
     feed::{Delivery, Feed},
     hub::Hub,
+    told::Live,
 };
 use crate::{
     bus::{
@@ -211,7 +212,12 @@ fn the_first_wake_up_is_not_lost() {
         let readers = [
             Task::spawn(async move { drop(waiting.next(BUDGET).await) }),
             Task::spawn(async move {
-                drop(poll_fn(|cx: &mut Context<'_>| encoding.poll_encoded(cx, BUDGET, &Chunked)).await);
+                drop(
+                    poll_fn(|cx: &mut Context<'_>| {
+                        encoding.poll_encoded(cx, BUDGET, &Chunked, &Live::default())
+                    })
+                    .await,
+                );
             }),
         ];
         readers.into_iter().for_each(Task::join);
@@ -300,7 +306,9 @@ fn what_is_shared_is_what_anyone_would_read() {
             Task::spawn(async move {
                 let mut bytes = Vec::new();
                 while !bytes.ends_with(b"\"data\":2}\n") {
-                    let next = poll_fn(|cx: &mut Context<'_>| feed.poll_encoded(cx, BUDGET, &Chunked));
+                    let next = poll_fn(|cx: &mut Context<'_>| {
+                        feed.poll_encoded(cx, BUDGET, &Chunked, &Live::default())
+                    });
                     bytes.extend_from_slice(&next.await.expect("nobody drains"));
                 }
                 String::from_utf8(bytes).unwrap()

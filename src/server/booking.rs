@@ -105,7 +105,7 @@ impl Booking {
                 ledger.book(&exchange.payer, Direction::In, &bill);
             }
             None => {
-                ledger.book(&Payer::default(), Direction::In, &Bill::of(Purpose::Controls, count as usize))
+                ledger.book(&Payer::default(), Direction::In, &Bill::of(Purpose::Controls, count as usize));
             }
         }
     }

@@ -1,0 +1,33 @@
+//! Measures what each realtime transport costs: latency, processor, memory and bytes, by what can be seen on the wire
+//! and from outside the server.
+//!
+//! # Layout
+//!
+//! - [`results`]: the document that a run writes. Everything else makes one, or renders one.
+//! - [`report`]: renders it as HTML.
+//! - [`stats`]: histograms, intervals, and when two figures differ.
+
+pub mod report;
+pub mod results;
+#[doc(hidden)]
+pub mod sample;
+pub mod stats;
+
+/// The schema of the results document, as JSON.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(results::Results);
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schema_in_the_tree_is_that_of_the_types() {
+        let held = include_str!("../schema/results.schema.json");
+        assert_eq!(
+            held,
+            super::schema(),
+            "write it: cargo run -p loadtest -- schema > loadtest/schema/results.schema.json"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! The command.
+
+fn main() {
+    print!("{}", loadtest::schema());
+}

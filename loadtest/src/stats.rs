@@ -1,0 +1,5 @@
+//! Statistics: histograms, intervals, and when two figures differ.
+
+pub mod histogram;
+
+pub use histogram::Latencies;

@@ -86,7 +86,8 @@ pub(crate) fn memory(value: f64) -> Figure {
         value if !value.is_finite() => Figure::none(),
         value if value.abs() < 1023.5 => Figure::new(number(value), "B"),
         value if value.abs() < 1023.5 * 1024.0 => Figure::new(number(value / 1024.0), "KiB"),
-        value => Figure::new(number(value / 1024.0 / 1024.0), "MiB"),
+        value if value.abs() < 1023.5 * 1024.0 * 1024.0 => Figure::new(number(value / 1024.0 / 1024.0), "MiB"),
+        value => Figure::new(number(value / 1024.0 / 1024.0 / 1024.0), "GiB"),
     }
 }
 

@@ -18,7 +18,7 @@ mod fitting;
 
 pub(crate) use self::{
     checking::{Check, Error},
-    drivers::{LONGPOLL_TIMEOUT, Load, Term, staleness},
+    drivers::{Load, Term, staleness},
     fitting::build,
 };
 

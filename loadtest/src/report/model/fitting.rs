@@ -54,8 +54,7 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
     let mut techniques = BTreeMap::new();
     let mut checks = Vec::new();
     for transport in Transport::ALL {
-        let of = |cells: &[&'_ Cell]| cells.iter().copied().filter(|cell| cell.transport == transport).collect();
-        let (fitted, held_out): (Vec<&Cell>, Vec<&Cell>) = (of(&fitted), of(&held_out));
+        let (fitted, held_out) = (over(transport, &fitted), over(transport, &held_out));
         if fitted.is_empty() {
             continue;
         }
@@ -80,6 +79,10 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
         notes,
         range: range(&usable),
     })
+}
+
+fn over<'a>(transport: Transport, cells: &[&'a Cell]) -> Vec<&'a Cell> {
+    cells.iter().copied().filter(|cell| cell.transport == transport).collect()
 }
 
 /// Whether a cell says what a subscriber costs while nothing unusual happens.

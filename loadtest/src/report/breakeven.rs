@@ -13,7 +13,7 @@ mod section;
 
 pub(crate) use self::{
     draw::{FRAME, legend, map, said_seconds},
-    section::{figure, round_trips, section},
+    section::{default_map, figure, section, tick},
 };
 
 /// From one event an hour to a hundred a second.

@@ -43,7 +43,7 @@ impl Frame {
             @for &value in ticks {
                 @let y = scale.at(value);
                 line.grid x1=(left) x2=(right) y1=(place(y)) y2=(place(y)) {}
-                text x=(left - 7.0) y=(place(y + 4.0)) text-anchor="end" { (say(value).text()) }
+                text x=(left - 7.0) y=(place(y + 4.0)) text-anchor="end" { (say(value).plain().text()) }
             }
         }
     }

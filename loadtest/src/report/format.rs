@@ -17,6 +17,14 @@ impl Figure {
         Self::new("–".into(), "")
     }
 
+    /// Without zeros that say nothing: for what was set rather than measured, and for the ticks of axes.
+    pub(crate) fn plain(mut self) -> Self {
+        if self.number.contains('.') {
+            self.number = self.number.trim_end_matches('0').trim_end_matches('.').to_owned();
+        }
+        self
+    }
+
     /// In one string, with a narrow no-break space between.
     pub(crate) fn text(&self) -> String {
         if self.unit.is_empty() { self.number.clone() } else { format!("{}\u{202f}{}", self.number, self.unit) }
@@ -61,6 +69,8 @@ pub(crate) fn seconds(value: f64) -> Figure {
     match value {
         value if !value.is_finite() => Figure::none(),
         0.0 => Figure::new("0".into(), "s"),
+        value if value.abs() < 0.999_5e-9 => Figure::new(number(value * 1e12), "ps"),
+        value if value.abs() < 0.999_5e-6 => Figure::new(number(value * 1e9), "ns"),
         value if value.abs() < 0.999_5e-3 => Figure::new(number(value * 1e6), "µs"),
         value if value.abs() < 0.999_5 => Figure::new(number(value * 1e3), "ms"),
         value if value.abs() < 119.5 => Figure::new(number(value), "s"),
@@ -91,11 +101,6 @@ pub(crate) fn memory(value: f64) -> Figure {
     }
 }
 
-/// CPU time given in seconds, per something.
-pub(crate) fn cpu(value: f64) -> Figure {
-    seconds(value)
-}
-
 /// A rate per second: from once an hour to thousands a second.
 pub(crate) fn rate(value: f64) -> Figure {
     match value {
@@ -112,9 +117,14 @@ pub(crate) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{}\u{202f}%", number(share * 100.0)) } else { "–".into() }
 }
 
-/// `2.2 times`, `a third of`: how often one fits into the other, for sentences.
-pub(crate) fn times(ratio: f64) -> String {
-    format!("{} times", number(if ratio < 10.0 { (ratio * 10.0).round() / 10.0 } else { ratio.round() }))
+/// By how much more one is than the other, for sentences: `3 % more`, `2.2 times`, `45 times`.
+pub(crate) fn factor(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio < 1.01 => format!("{:.1}\u{202f}% more", (ratio - 1.0) * 100.0),
+        ratio if ratio < 1.5 => format!("{:.0}\u{202f}% more", (ratio - 1.0) * 100.0),
+        ratio if ratio < 9.95 => format!("{ratio:.1} times"),
+        ratio => format!("{ratio:.0} times"),
+    }
 }
 
 /// `a, b and c`.
@@ -149,10 +159,13 @@ mod tests {
         assert_eq!(memory(840.0 * 1024.0).text(), "840\u{202f}KiB");
         assert_eq!(rate(0.1).text(), "6.00\u{202f}/min");
         assert_eq!(rate(1.0 / 3600.0).text(), "1.00\u{202f}/h");
+        assert_eq!(seconds(0.25e-9).text(), "250\u{202f}ps");
+        assert_eq!([seconds(0.04), seconds(1.5), seconds(0.0)].map(|figure| figure.plain().text()), ["40\u{202f}ms", "1.5\u{202f}s", "0\u{202f}s"]);
     }
 
     #[test]
     fn lists_and_counts_read_well() {
+        assert_eq!([1.004, 1.03, 2.24, 44.6].map(factor), ["0.4\u{202f}% more", "3\u{202f}% more", "2.2 times", "45 times"]);
         assert_eq!(list(&["sse", "chunked", "websocket"]), "sse, chunked and websocket");
         assert_eq!((count(1234), count(1_234_567)), ("1234".into(), "1\u{202f}234\u{202f}567".into()));
     }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{
     chart::{figure, scrolling, swatch},
-    format::{Figure, bytes, count, memory, number, seconds},
-    scenes::{Entry, Scenes},
+    format::{Figure, bytes, count, memory, number, rate, seconds},
+    scenes::{Entry, Scene, Scenes},
 };
 use crate::results::Cell;
 
@@ -23,14 +23,20 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
                         caption { b { (scene.title) } }
                         thead { tr {
                             th scope="col" { "transport" }
-                            th scope="col" { "latency" br; "p50" } th scope="col" { br; "p99" }
-                            th scope="col" { "requests" br; "/event" } th scope="col" { "bytes" br; "/event" } th scope="col" { "CPU" br; "/event" }
-                            th scope="col" { "CPU/subscriber" br; "·second" } th scope="col" { "memory" br; "/connection" }
+                            @if scene.idle() {
+                                th scope="col" { "requests" br; "/subscriber" } th scope="col" { "bytes" br; "/subscriber" }
+                            } @else {
+                                th scope="col" { "latency" br; "p50" } th scope="col" { br; "p99" }
+                                th scope="col" { "requests" br; "/event" } th scope="col" { "bytes" br; "/event" } th scope="col" { "CPU" br; "/event" }
+                            }
+                            th scope="col" { "CPU" br; "/subscriber" } th scope="col" { "memory" br; "/connection" }
                             th scope="col" { "to connect" br; "p50" }
-                            th scope="col" { br; "delivered" } th scope="col" { br; "missed" } th scope="col" { br; "duplicated" } th scope="col" { "out of" br; "order" } th scope="col" { br; "gaps" }
-                            @if scene.entries.iter().any(|entry| entry.cell.total.resume.is_some()) { th scope="col" { "to resume" br; "p50 · longest" } }
+                            @if !scene.idle() {
+                                th scope="col" { br; "delivered" } th scope="col" { br; "missed" } th scope="col" { br; "duplicated" } th scope="col" { "out of" br; "order" } th scope="col" { br; "gaps" }
+                            }
+                            @if resumes(scene) { th scope="col" { "to resume" br; "p50 · longest" } }
                         } }
-                        tbody { @for entry in &scene.entries { (row(entry, scene.entries.iter().any(|entry| entry.cell.total.resume.is_some()))) } }
+                        tbody { @for entry in &scene.entries { (row(scene, entry)) } }
                     }
                 }))
             }
@@ -38,7 +44,11 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
     }
 }
 
-fn row(entry: &Entry, resumes: bool) -> Markup {
+fn resumes(scene: &Scene) -> bool {
+    scene.entries.iter().any(|entry| entry.cell.total.resume.is_some())
+}
+
+fn row(scene: &Scene, entry: &Entry) -> Markup {
     let cell = entry.cell;
     let total = &cell.total;
     let latency = |quantile| total.latency.as_ref().and_then(|latency| latency.at(quantile)).map_or(Figure::none(), |ms| seconds(ms / 1e3));
@@ -46,26 +56,32 @@ fn row(entry: &Entry, resumes: bool) -> Markup {
     let cpu = total.cpu.map(|cpu| cpu.total_ns_per_subscriber_second / 1e9);
     let exactly = total.exactly;
     let connecting = total.connecting.as_ref().and_then(|connecting| connecting.time.at(0.5));
+    let per_second = |figure: Figure| html! { (figure.number) small { "\u{202f}" (figure.unit) "/s" } };
     html! {
         tr.invalid[!cell.validity.valid] {
             th scope="row" {
-                span style="display:inline-block;width:36px;vertical-align:-1px" { span.key style="display:inline;margin:0" { (swatch(cell.transport)) } }
+                span.stroke { (swatch(cell.transport)) }
                 (cell.transport.name())
                 @if let Some(pause) = entry.pause() { small { " every " (pause) } }
                 @if !cell.validity.valid { " " small.bad { "invalid" } }
             }
-            td { (figure(&latency(0.5))) } td { (figure(&latency(0.99))) }
-            td { (figure(&requests)) }
-            td { (figure(&bytes_per_event(cell).map_or(Figure::none(), bytes))) }
-            td { (figure(&cpu_per_event(cell).map_or(Figure::none(), seconds))) }
-            td { (figure(&cpu.map_or(Figure::none(), seconds))) }
+            @if scene.idle() {
+                td { (figure(&rate(total.wire.requests as f64 / total.wire.seconds / cell.subscribers as f64))) }
+                td { (per_second(bytes(total.wire.sockets.bytes_per_subscriber_second))) }
+            } @else {
+                td { (figure(&latency(0.5))) } td { (figure(&latency(0.99))) }
+                td { (figure(&requests)) }
+                td { (figure(&bytes_per_event(cell).map_or(Figure::none(), bytes))) }
+                td { (figure(&cpu_per_event(cell).map_or(Figure::none(), seconds))) }
+            }
+            td { @match cpu { Some(cpu) => { (per_second(seconds(cpu))) } None => { "–" } } }
             td { (figure(&per_connection(cell).map_or(Figure::none(), memory))) }
             td { (figure(&connecting.map_or(Figure::none(), |ms| seconds(ms / 1e3)))) }
-            td { (count(exactly.delivered)) }
-            @for (value, harm) in [(exactly.missed, true), (exactly.duplicated, true), (exactly.out_of_order, true), (exactly.gaps, false)] {
+            @if !scene.idle() { td.zero[exactly.delivered == 0] { (count(exactly.delivered)) } }
+            @for (value, harm) in [(exactly.missed, true), (exactly.duplicated, true), (exactly.out_of_order, true), (exactly.gaps, false)].into_iter().filter(|_| !scene.idle()) {
                 td.zero[value == 0].bad[value > 0 && harm] { (count(value)) }
             }
-            @if resumes {
+            @if resumes(scene) {
                 td {
                     @match total.resume.as_ref().and_then(|resume| resume.time.as_ref()) {
                         Some(time) => { (figure(&time.at(0.5).map_or(Figure::none(), |ms| seconds(ms / 1e3)))) " · " (figure(&seconds(time.max_ms / 1e3))) }

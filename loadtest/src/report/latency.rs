@@ -68,7 +68,7 @@ pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64)) -> Markup
     let deepest = (most.log10() - 1.0).clamp(2.0, 5.0);
     let x = Scale::linear(0.0, deepest, left, right);
     let at = |quantile: f64| x.at(-(1.0 - quantile).max(1e-9).log10());
-    let ticks = [(0.0, "0"), (0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99"), (0.99999, "99.999")];
+    let ticks = [(0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99"), (0.99999, "99.999")];
     let ticks = ticks.iter().filter(|(quantile, _)| -f64::log10(1.0 - quantile) <= deepest + 1e-6);
     let ticks: Vec<(f64, String)> = ticks.map(|(quantile, text)| (at(*quantile), format!("{text}\u{202f}%"))).collect();
     let mut labels = Vec::new();

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use self::drivers::Drivers;
 use super::fit;
 use crate::results::Transport;
 
@@ -18,7 +17,7 @@ mod fitting;
 
 pub(crate) use self::{
     checking::{Check, Error},
-    drivers::{Load, Term, staleness},
+    drivers::{Drivers, Load, Term, staleness},
     fitting::build,
 };
 

@@ -52,7 +52,7 @@ fn scatter(model: &Model, cost: Cost) -> Markup {
     let values = || checks.iter().flat_map(|check| [check.predicted, check.measured]).filter(|value| *value > 0.0);
     let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
-    let say = |value| Figure { number: breakeven::figure(cost, value), unit: "" };
+    let say = |value| Figure { number: breakeven::tick(cost, value), unit: "" };
     html! {
         figure {
             figcaption { b { (capital(cost.name())) } ", predicted against measured, per subscriber" }
@@ -62,7 +62,7 @@ fn scatter(model: &Model, cost: Cost) -> Markup {
                 @let y = Scale::logarithmic(low / 1.5, high * 1.5, bottom, top);
                 (FRAME.svg(&format!("{}: predicted against measured, {} points", cost.name(), checks.len()), &html! {
                     (FRAME.rows(&y, &y.ticks(4), say))
-                    (FRAME.columns(&x.ticks(4).into_iter().map(|value| (x.at(value), breakeven::figure(cost, value))).collect::<Vec<_>>()))
+                    (FRAME.columns(&x.ticks(4).into_iter().map(|value| (x.at(value), breakeven::tick(cost, value))).collect::<Vec<_>>()))
                     text x=(place(f64::midpoint(left, right))) y=(FRAME.height - 4.0) text-anchor="middle" { "measured" }
                     path.note d=(path(&[(left, bottom), (right, top)])) {}
                     @for check in &checks {

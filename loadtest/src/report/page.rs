@@ -3,7 +3,9 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
-    breakeven, cells, chart, glance, latency, manifest, model, modelview, rivals,
+    breakeven, cells, chart, glance, latency, manifest,
+    model::{self, Cost, Model},
+    modelview, rivals,
     scenes::Scenes,
     series, stacks, summary,
 };
@@ -44,7 +46,15 @@ pub(crate) fn page(results: &Results) -> Markup {
                 (contents(results, &scenes))
                 main {
                     section.first #summary aria-label="Summary" {
-                        ul.reading { @for sentence in summary::sentences(results, &scenes, model) { li { (sentence) } } }
+                        div.hero {
+                            ul.reading { @for sentence in summary::sentences(results, &scenes, model) { li { (sentence) } } }
+                            @if let Some((cost, map)) = lead(results, &scenes, model) {
+                                figure {
+                                    figcaption { b { "Cheapest in " (cost.name()) } ", round trip " (breakeven::said_seconds(scenes.main().map_or(0.0, |scene| scene.rtt_ms() / 1e3))) " · " a href="#breakeven" { "how to read it, and the other costs" } }
+                                    (map)
+                                }
+                            }
+                        }
                     }
                     (glance::section(&scenes))
                     (latency::section(&scenes))
@@ -60,6 +70,11 @@ pub(crate) fn page(results: &Results) -> Markup {
             }
         }
     }
+}
+
+/// The map that stands beside the summary.
+fn lead(results: &Results, scenes: &Scenes, model: Option<&Model>) -> Option<(Cost, Markup)> {
+    breakeven::default_map(results, model?, scenes.main()?.rtt_ms() / 1e3)
 }
 
 fn contents(results: &Results, scenes: &Scenes) -> Markup {

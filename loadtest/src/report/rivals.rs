@@ -7,7 +7,7 @@ use super::{
     format::{Figure, memory},
     glance::per_connection,
     ranking::verdict,
-    scenes::{Scene, Scenes},
+    scenes::{Entry, Scene, Scenes},
     stacks::{metric_figure, rival_bars},
 };
 use crate::results::{Cell, Metric, Results, Verdict};
@@ -21,8 +21,8 @@ pub(crate) fn section(results: &Results, scenes: &Scenes) -> Markup {
                 h2 { "Rivals" }
                 p.about { "The same load, one server after the other. Beside each figure stands what the run's comparison with " (scenes.server) " over the same transport says." }
                 @for scene in shown {
-                    h3 style="margin-top:14px" { (scene.title) " " small { "server CPU per event" } }
-                    div style="max-width:720px" { (rival_bars(scene)) }
+                    h3 { (scene.title) " " small { "server CPU per event" } }
+                    div style="max-width:720px" { (rival_bars(&contested(scene, scenes.server))) }
                     (scrolling("Rivals", &table(results, scene, scenes.server)))
                 }
             }
@@ -34,13 +34,19 @@ fn others(scene: &Scene, server: &str) -> bool {
     scene.rivals.iter().any(|entry| entry.cell.server != server)
 }
 
+/// The cells over transports that a rival has, too.
+fn contested<'a>(scene: &Scene<'a>, server: &str) -> Vec<Entry<'a>> {
+    let has = |entry: &&Entry| scene.rivals.iter().any(|other| other.cell.server != server && other.cell.transport == entry.cell.transport);
+    scene.rivals.iter().filter(has).copied().collect()
+}
+
 fn table(results: &Results, scene: &Scene, server: &str) -> Markup {
     html! {
         table {
             caption { "Servers, " (scene.title) }
             thead { tr { th scope="col" { "transport" } th.left scope="col" { "server" } @for metric in Metric::ALL { th scope="col" { (metric.name().0) } th.left scope="col" { "" } } th scope="col" { "memory/connection" } th scope="col" { "missed" } } }
             tbody {
-                @for entry in &scene.rivals {
+                @for entry in &contested(scene, server) {
                     @let cell = entry.cell;
                     tr.invalid[!cell.validity.valid] {
                         th scope="row" { (entry.name()) }

@@ -1,7 +1,7 @@
 //! Cells that were measured under the same conditions, to be shown side by side.
 
 use crate::{
-    report::format::{bytes, number, rate, seconds},
+    report::format::{Figure, bytes, number, rate, seconds},
     results::{Cell, Pattern, Purpose, Results, Transport},
 };
 
@@ -10,7 +10,7 @@ use crate::{
 pub(crate) struct Scenes<'a> {
     /// The server that the report is about; the others are its rivals.
     pub(crate) server: &'a str,
-    /// What is the same in all scenes, in words.
+    /// What is the same in all scenes of the run's usual pattern, in words.
     pub(crate) common: String,
     /// In the order of the plan.
     pub(crate) scenes: Vec<Scene<'a>>,
@@ -49,12 +49,7 @@ impl Entry<'_> {
     /// How often it polls.
     pub(crate) fn pause(&self) -> Option<String> {
         self.cell.poll_interval_s.map(|interval| {
-            let figure = seconds(interval);
-            let number = match figure.number.split_once('.') {
-                Some((whole, rest)) if rest.chars().all(|digit| digit == '0') => whole,
-                _ => &figure.number,
-            };
-            format!("{number}\u{202f}{}", figure.unit)
+            seconds(interval).plain().text()
         })
     }
 
@@ -84,7 +79,8 @@ impl Scene<'_> {
     /// All that is known of the conditions, for sentences.
     pub(crate) fn described(&self) -> String {
         let facts = self.conditions.facts();
-        facts.into_iter().filter(|fact| !fact.usual).map(|fact| fact.text).collect::<Vec<_>>().join(", ")
+        let told = facts.into_iter().filter(|fact| !fact.usual).map(|fact| fact.text.replace("round trip ", "a round trip of "));
+        super::format::list(&told.collect::<Vec<_>>())
     }
 }
 
@@ -124,7 +120,7 @@ impl Conditions {
 
     fn facts(&self) -> [Fact; 8] {
         let fact = |text: String, usual| Fact { text, usual };
-        let limit = |kbps: f64| format!("{}\u{202f}Mbit/s", number(kbps / 1e3));
+        let limit = |kbps: f64| format!("{}\u{202f}Mbit/s", Figure { number: number(kbps / 1e3), unit: "" }.plain().number);
         let bandwidth = match (self.down_kbps, self.up_kbps) {
             (0.0, 0.0) => "unlimited bandwidth".into(),
             (down, 0.0) => format!("{} down", limit(down)),
@@ -135,11 +131,11 @@ impl Conditions {
         [
             fact(pattern(self.pattern).into(), self.pattern == Pattern::Steady),
             fact(plural(self.subscribers, "subscriber"), false),
-            fact(format!("{} events", rate(self.rate).text()), idle),
+            fact(events(self.rate), idle),
             fact(format!("{} at once", self.burst), self.burst <= 1),
-            fact(format!("{} of data", bytes(self.payload as f64).text()), idle),
+            fact(format!("{} of data", bytes(self.payload as f64).plain().text()), idle),
             fact(plural(self.topics, "topic"), self.topics <= 1),
-            fact(format!("round trip {}", seconds(self.rtt_ms / 1e3).text()), false),
+            fact(format!("round trip {}", seconds(self.rtt_ms / 1e3).plain().text()), false),
             fact(bandwidth, self.down_kbps == 0.0 && self.up_kbps == 0.0),
         ]
     }
@@ -155,6 +151,12 @@ pub(crate) fn pattern(pattern: Pattern) -> &'static str {
         Pattern::Slow => "slow readers",
         Pattern::Churn => "connect churn",
     }
+}
+
+/// `10 events/s`.
+fn events(per_second: f64) -> String {
+    let Figure { number, unit } = rate(per_second).plain();
+    if number == "1" { format!("1 event{unit}") } else { format!("{number} events{unit}") }
 }
 
 fn plural(count: usize, word: &str) -> String {
@@ -176,18 +178,20 @@ impl<'a> Scenes<'a> {
                 None => groups.push((conditions, vec![cell])),
             }
         }
-        let varies: Vec<bool> = (0..8)
-            .map(|index| {
-                let text = |conditions: &Conditions| conditions.facts()[index].text.clone();
-                groups.iter().any(|(conditions, _)| text(conditions) != text(&groups[0].0))
-            })
-            .collect();
-        let common = groups.first().map(|(conditions, _)| {
-            let facts = conditions.facts().into_iter().zip(&varies);
-            facts.filter(|(fact, varies)| !**varies && !fact.usual).map(|(fact, _)| fact.text).collect::<Vec<_>>()
+        // What varies is asked among scenes of one pattern of load: an idle run has other numbers by its nature.
+        let varies = |pattern: Pattern| -> Vec<bool> {
+            let alike: Vec<_> = groups.iter().filter(|(conditions, _)| conditions.pattern == pattern).map(|(c, _)| c.facts()).collect();
+            (0..8).map(|fact| alike.iter().any(|facts| facts[fact].text != alike[0][fact].text)).collect()
+        };
+        let first = groups.first().map(|(conditions, _)| (conditions.facts(), varies(conditions.pattern)));
+        let common = first.map(|(facts, varies)| {
+            let same = facts.into_iter().zip(varies).filter(|(fact, varies)| !varies && !fact.usual);
+            same.map(|(fact, _)| fact.text).collect::<Vec<_>>().join(", ")
         });
-        let scenes = groups.into_iter().map(|(conditions, cells)| scene(conditions, cells, server, &varies)).collect();
-        Self { server, common: common.unwrap_or_default().join(", "), scenes }
+        let usual = groups.first().map(|(conditions, _)| conditions.pattern);
+        let titles: Vec<String> = groups.iter().map(|(c, _)| title(c, Some(c.pattern) == usual, &varies(c.pattern))).collect();
+        let scenes = groups.into_iter().zip(titles).map(|((conditions, cells), title)| scene(conditions, title, cells, server));
+        Self { server, common: common.unwrap_or_default(), scenes: scenes.collect() }
     }
 
     /// The one that sentences are about: steady, the middle of the round-trip times.
@@ -200,7 +204,18 @@ impl<'a> Scenes<'a> {
     }
 }
 
-fn scene<'a>(conditions: Conditions, cells: Vec<&'a Cell>, server: &str, varies: &[bool]) -> Scene<'a> {
+/// What is particular to a scene; of another pattern than the run's usual one, all that is worth a word.
+fn title(conditions: &Conditions, usual: bool, varies: &[bool]) -> String {
+    let facts = conditions.facts();
+    let told = |index: usize| if usual { varies[index] } else { !facts[index].usual };
+    let mut said: Vec<&str> = (0..facts.len()).filter(|index| told(*index)).map(|index| facts[index].text.as_str()).collect();
+    if said.is_empty() {
+        said.push(&facts[6].text);
+    }
+    said.join(", ")
+}
+
+fn scene<'a>(conditions: Conditions, title: String, cells: Vec<&'a Cell>, server: &str) -> Scene<'a> {
     let polls = cells.iter().filter(|cell| cell.server == server && cell.transport == Transport::Poll).count();
     let mut rivals: Vec<Entry> = cells.into_iter().map(|cell| Entry { cell, several: polls > 1 }).collect();
     rivals.sort_by(|a, b| {
@@ -208,11 +223,5 @@ fn scene<'a>(conditions: Conditions, cells: Vec<&'a Cell>, server: &str, varies:
         a.cell.transport.cmp(&b.cell.transport).then(interval(a).total_cmp(&interval(b)))
     });
     let entries = rivals.iter().copied().filter(|entry| entry.cell.server == server).collect();
-    let facts = conditions.facts().into_iter().zip(varies);
-    let mut title: Vec<String> = facts.filter(|(_, varies)| **varies).map(|(fact, _)| fact.text).collect();
-    if title.is_empty() {
-        title.push(conditions.facts()[6].text.clone());
-    }
-    let title = title.join(", ");
     Scene { title, entries, rivals, conditions }
 }

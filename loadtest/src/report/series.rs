@@ -3,16 +3,16 @@
 use maud::{Markup, html};
 
 use super::{
-    chart::{Frame, behind, figure, path, place},
+    chart::{Frame, behind, figure, path},
     format::{Figure, count, number, seconds},
     scale::{Scale, round_up},
     scenes::{Entry, Scene, Scenes},
 };
 use crate::results::{Point, Repetition};
 
-const FRAME: Frame = Frame { width: 420.0, height: 150.0, left: 54.0, right: 34.0, top: 10.0, bottom: 22.0 };
+const FRAME: Frame = Frame { width: 270.0, height: 140.0, left: 52.0, right: 14.0, top: 10.0, bottom: 22.0 };
 /// Where deliveries end and latency begins.
-const MIDDLE: f64 = 62.0;
+const MIDDLE: f64 = 54.0;
 
 /// The section.
 pub(crate) fn section(scenes: &Scenes) -> Markup {
@@ -26,8 +26,8 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
             }
             @if !any { p.quiet { "No time series was kept." } }
             @for scene in scenes.scenes.iter().filter(|scene| scene.entries.iter().any(|entry| points(entry) > 0)) {
-                h3 style="margin-top:14px" { (scene.title) }
-                div.panels { @for entry in scene.entries.iter().filter(|entry| points(entry) > 0) { (panel(scene, entry)) } }
+                h3 { (scene.title) }
+                div.panels.small { @for entry in scene.entries.iter().filter(|entry| points(entry) > 0) { (panel(scene, entry)) } }
             }
         }
     }
@@ -39,7 +39,8 @@ fn points(entry: &Entry) -> usize {
 
 fn panel(scene: &Scene, entry: &Entry) -> Markup {
     let repetitions = &entry.cell.repetitions;
-    let all = || repetitions.iter().flat_map(|repetition| &repetition.series);
+    // One scale for a scene: side by side, equal heights are equal figures.
+    let all = || scene.entries.iter().flat_map(|entry| &entry.cell.repetitions).flat_map(|repetition| &repetition.series);
     let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
     let x = Scale::linear(0.0, all().map(|point| point.at_s + point.seconds).fold(0.0, f64::max), left, right);
     let delivered = Scale::linear(0.0, round_up(all().map(per_second).fold(0.0, f64::max)), MIDDLE - 8.0, top);
@@ -63,16 +64,13 @@ fn panel(scene: &Scene, entry: &Entry) -> Markup {
             figcaption { b { (entry.name()) } @if !entry.cell.validity.valid { " " span.bad { "invalid" } } }
             (FRAME.svg(&label, &html! {
                 (FRAME.rows(&delivered, &[0.0, delivered.high], |value| Figure { number: number(value), unit: "/s" }))
-                @if let Some(latency) = &latency { (FRAME.rows(latency, &latency.ticks(3), seconds)) }
-                (FRAME.columns(&x.ticks(6).into_iter().map(|value| (x.at(value), if value == 0.0 { "0".into() } else { seconds(value).text() })).collect::<Vec<_>>()))
+                @if let Some(latency) = &latency { (FRAME.rows(latency, &latency.ticks(4), seconds)) }
+                (FRAME.columns(&x.ticks(4).into_iter().map(|value| (x.at(value), if value == 0.0 { "0".into() } else { seconds(value).plain().text() })).collect::<Vec<_>>()))
                 @for repetition in repetitions {
                     (draw(repetition, "", &delivered, &|point| Some(per_second(point))))
                     @if let Some(latency) = &latency {
                         (draw(repetition, "p99", latency, &|point| point.latency_p99_ms.map(|ms| ms / 1e3)))
                         (draw(repetition, "", latency, &|point| point.latency_p50_ms.map(|ms| ms / 1e3)))
-                        @if let Some(last) = repetition.series.last().filter(|_| repetitions.len() == 1) {
-                            @if let Some(ms) = last.latency_p50_ms { text x=(place(right + 5.0)) y=(place(latency.at(ms / 1e3) + 4.0)) { "p50" } }
-                        }
                     }
                 }
             }))

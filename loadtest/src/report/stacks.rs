@@ -22,6 +22,8 @@ struct Stack {
     /// The segments' sizes; `None` where that was not measured.
     segments: fn(&Cell) -> Option<Vec<f64>>,
     say: fn(f64) -> Figure,
+    /// What ticks are round in.
+    base: f64,
     /// The interval to show at the bar's end.
     estimate: fn(&Cell) -> Option<Estimate>,
     /// Why a bar may be missing: names in `not_measured`.
@@ -40,6 +42,7 @@ const BYTES: Stack = Stack {
     ],
     segments: byte_segments,
     say: bytes,
+    base: 1.0,
     estimate: |_| None,
     reasons: &["ledger", "wire"],
 };
@@ -53,6 +56,7 @@ const CPU: Stack = Stack {
     kinds: &[("user", "user space"), ("kernel", "kernel"), ("total", "not told apart")],
     segments: cpu_segments,
     say: seconds,
+    base: 1e-6,
     estimate: |cell| cell.estimates.cpu_per_delivery.map(|e| Estimate { value: e.value / 1e9, low: e.low / 1e9, high: e.high / 1e9, ..e }),
     reasons: &["cpu"],
 };
@@ -66,6 +70,7 @@ const MEMORY: Stack = Stack {
     kinds: &[("resident", "resident set"), ("slab", "kernel: sockets, inodes"), ("buffers", "kernel: TCP buffers")],
     segments: memory_segments,
     say: memory,
+    base: 1024.0,
     estimate: |_| None,
     reasons: &["memory", "rss_bytes_per_connection", "rss_per_connection"],
 };
@@ -115,8 +120,8 @@ pub(crate) fn sections(scenes: &Scenes) -> Markup {
 }
 
 /// How bars of processor time look where servers stand beside each other.
-pub(crate) fn rival_bars(scene: &Scene) -> Markup {
-    let all: Vec<&Entry> = scene.rivals.iter().collect();
+pub(crate) fn rival_bars(entries: &[Entry]) -> Markup {
+    let all: Vec<&Entry> = entries.iter().collect();
     let end = end(&CPU, &all);
     bars(&CPU, &all, end, &|entry| format!("{} {}", entry.cell.server, entry.name()))
 }
@@ -163,13 +168,13 @@ fn reason<'a>(scenes: &'a Scenes, stack: &Stack) -> Option<&'a str> {
 fn end(stack: &Stack, entries: &[&Entry]) -> f64 {
     let valid = entries.iter().filter(|entry| entry.cell.validity.valid);
     let sums = valid.filter_map(|entry| Some((stack.segments)(entry.cell)?.iter().sum::<f64>().max((stack.estimate)(entry.cell).map_or(0.0, |e| e.high))));
-    round_up(sums.fold(0.0, f64::max))
+    round_up(sums.fold(0.0, f64::max) / stack.base) * stack.base
 }
 
 /// Bars beside each other, on one scale.
 fn bars(stack: &Stack, entries: &[&Entry], end: f64, name: &dyn Fn(&Entry) -> String) -> Markup {
     let scale = Scale::linear(0.0, end, 0.0, 100.0);
-    let ticks = scale.ticks(3);
+    let ticks: Vec<f64> = Scale::linear(0.0, end / stack.base, 0.0, 1.0).ticks(3).iter().map(|value| value * stack.base).collect();
     html! {
         dl.bars {
             @for entry in entries {
@@ -187,7 +192,7 @@ fn bars(stack: &Stack, entries: &[&Entry], end: f64, name: &dyn Fn(&Entry) -> St
             }
             div.scale aria-hidden="true" {
                 @for value in &ticks {
-                    span.last[scale.at(*value) > 92.0] style={ "left:" (super::chart::place(scale.at(*value))) "%" } { ((stack.say)(*value).text()) }
+                    span.last[scale.at(*value) > 92.0] style={ "left:" (super::chart::place(scale.at(*value))) "%" } { ((stack.say)(*value).plain().text()) }
                 }
             }
         }
@@ -223,7 +228,9 @@ fn bar(stack: &Stack, cell: &Cell, segments: &[f64], scale: &Scale) -> Markup {
                 rect class={ "s-" (class) } x=(percent(*start)) y="0.6" width=(percent((end - start - 0.15).max(0.1))) height="12.8" { title { (text) } }
             }
             @if let Some(estimate) = (stack.estimate)(cell) {
-                line.whisker x1=(percent(scale.at(estimate.low))) x2=(percent(scale.at(estimate.high))) y1="-2.5" y2="-2.5" {}
+                @let (low, high) = (percent(scale.at(estimate.low)), percent(scale.at(estimate.high)));
+                line.whisker x1=(low) x2=(high) y1="7" y2="7" {}
+                @for x in [&low, &high] { line.whisker x1=(x) x2=(x) y1="4" y2="10" {} }
             }
         }
     }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     breakeven::{begins, said_seconds},
-    format::{bytes, count, list, percent, seconds},
+    format::{bytes, count, factor, list, percent, seconds},
     model::{Cost, Load, Model},
     ranking::Ranking,
     scenes::{Entry, Scene, Scenes},
@@ -17,8 +17,8 @@ pub(crate) fn sentences(results: &Results, scenes: &Scenes, model: Option<&Model
     if let Some(scene) = scenes.main() {
         let rank = |metric| scene.rank(metric, &results.comparisons);
         said.extend(rank(Metric::LatencyP50).map(|ranking| latency(scene, &ranking)));
-        said.extend(rank(Metric::BytesPerDelivery).map(|ranking| least(&ranking, bytes_sent, "sends", "send", "the fewest bytes", "as many")));
-        said.extend(rank(Metric::CpuPerDelivery).map(|ranking| least(&ranking, cpu_spent, "costs", "cost", "the server the least CPU", "as much")));
+        said.extend(rank(Metric::BytesPerDelivery).map(|ranking| least(&ranking, &BYTES)));
+        said.extend(rank(Metric::CpuPerDelivery).map(|ranking| least(&ranking, &CPU)));
     }
     said.extend(distance(scenes));
     said.extend(model.and_then(|model| break_even(scenes, model)));
@@ -32,8 +32,7 @@ pub(crate) fn sentences(results: &Results, scenes: &Scenes, model: Option<&Model
 fn latency(scene: &Scene, ranking: &Ranking) -> Markup {
     let value = |ms: f64| seconds(ms / 1e3).text();
     html! {
-        @if scene.rtt_ms() > 0.0 { "With a round trip of " (said_seconds(scene.rtt_ms() / 1e3)) ", an event" } @else { "An event" }
-        " arrives " b { (range(&ranking.best, value)) } " after it was due over " (names(&ranking.best)) " (median"
+        "With " (scene.described()) ", an event arrives " b { (range(&ranking.best, value)) } " after it was due over " (names(&ranking.best)) " (median"
         @if ranking.best.len() > 1 { "; no difference" } ")"
         @for (entry, ms, _) in &ranking.others { ", " b { (value(*ms)) } " over " (entry.spoken()) }
         "."
@@ -41,32 +40,42 @@ fn latency(scene: &Scene, ranking: &Ranking) -> Markup {
     }
 }
 
-fn bytes_sent(value: f64) -> String {
-    format!("{} an event, without TCP/IP", bytes(value).text())
+/// How a metric is spoken of.
+struct Wording {
+    begin: &'static str,
+    unit: &'static str,
+    say: fn(f64) -> String,
+    /// After the first factor, so that '2.2 times' is '2.2 times as many'.
+    as_: &'static str,
 }
 
-fn cpu_spent(value: f64) -> String {
-    format!("{} an event", seconds(value / 1e9).text())
-}
+const BYTES: Wording = Wording {
+    begin: "The fewest bytes travel over ",
+    unit: " an event, without TCP/IP's own",
+    say: |value| bytes(value).text(),
+    as_: " as many",
+};
 
-/// `websocket sends the fewest bytes: 310 B an event; sse 1.1 times as many.`
-fn least(ranking: &Ranking, value: fn(f64) -> String, one: &str, many: &str, what: &str, as_: &str) -> Markup {
-    let best = &ranking.best;
+const CPU: Wording = Wording {
+    begin: "The server spends the least CPU on ",
+    unit: " an event",
+    say: |value| seconds(value / 1e9).text(),
+    as_: " as much",
+};
+
+/// `The fewest bytes travel over websocket: 310 B an event; sse 3 % more.`
+fn least(ranking: &Ranking, wording: &Wording) -> Markup {
     html! {
-        (names(best)) " " @if best.len() > 1 { (many) } @else { (one) } " " (what) ": " b { (value(best[0].1)) }
-        @if best.len() > 1 { ", with no difference between them" }
+        (wording.begin) (names(&ranking.best)) ": " b { (range(&ranking.best, wording.say)) } (wording.unit)
+        @if ranking.best.len() > 1 { " (no difference)" }
         @for (i, (entry, _, ratio)) in ranking.others.iter().enumerate() {
             @if i == 0 { "; " } @else { ", " }
-            (entry.spoken()) " " @if i == 0 { (one) " " } b { (factor(*ratio)) } @if i == 0 { " " (as_) }
+            (entry.spoken()) " " b { (factor(*ratio)) }
+            @if *ratio >= 1.5 && !ranking.others[..i].iter().any(|(_, _, ratio)| *ratio >= 1.5) { (wording.as_) }
         }
         "."
-        (open(&ranking.open, value))
+        (open(&ranking.open, wording.say))
     }
-}
-
-/// `2.2 times`, or `3 % more` where a factor would say nothing.
-pub(crate) fn factor(ratio: f64) -> String {
-    if ratio < 1.095 { format!("{} times", format!("{ratio:.3}").trim_end_matches('0')) } else { super::format::times(ratio) }
 }
 
 fn open(open: &[(Entry, f64)], value: impl Fn(f64) -> String) -> Markup {
@@ -160,7 +169,7 @@ fn validity(results: &Results) -> Markup {
     html! {
         @if invalid == 0 && results.validity.valid { "All " (all) " cells are valid: the load test was nowhere the bottleneck." }
         @else if invalid == 0 { span.bad { "The run is invalid: " (results.validity.reasons.join(" ")) } }
-        @else { b.bad { (invalid) " of " (all) " cells " @if invalid == 1 { "is" } @else { "are" } " invalid" } " and stand in no comparison; " a href="#validity" { "why" } "." }
+        @else { b.bad { (invalid) " of " (all) " cells " @if invalid == 1 { "is" } @else { "are" } " invalid" } " and " @if invalid == 1 { "stands" } @else { "stand" } " in no comparison; " a href="#validity" { "why" } "." }
     }
 }
 

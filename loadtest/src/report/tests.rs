@@ -2,8 +2,11 @@
 
 use crate::{report::render, sample};
 
+mod made_up;
+
 #[test]
 fn writes_the_sample() {
-    let page = render(&sample::results());
-    std::fs::write("/tmp/shot/sample.html", page).unwrap();
+    std::fs::write("/tmp/shot/sample.html", render(&sample::results())).unwrap();
+    std::fs::write("/tmp/shot/made_up.html", render(&made_up::run())).unwrap();
+    std::fs::write("/tmp/shot/made_up.json", serde_json::to_string(&made_up::run()).unwrap()).unwrap();
 }

@@ -44,10 +44,11 @@ pub(crate) fn map(model: &Model, cost: Cost, conditions: &Load, measured: &[Meas
             @for value in [0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0] {
                 @let tick = y.at(value);
                 line.tick x1=(left - 4.0) x2=(left) y1=(place(tick)) y2=(place(tick)) {}
-                text x=(left - 7.0) y=(place(tick + 4.0)) text-anchor="end" { (round(&seconds(value).text())) }
+                text x=(left - 7.0) y=(place(tick + 4.0)) text-anchor="end" { (said_seconds(value)) }
             }
             (FRAME.columns(&ticks))
-            text x=(place(f64::midpoint(left, right))) y=(FRAME.height - 4.0) text-anchor="middle" { "events per second of a topic" }
+            text x=(place(f64::midpoint(left, right))) y=(FRAME.height - 4.0) text-anchor="middle" { "events" }
+            text x=(place(left + 6.0)) y=(place(top + 14.0)) class="halo" { "tolerated staleness ↑" }
             @for line in busy.iter().flatten() {
                 path.cores d=(path(&line.iter().copied().map(spot).collect::<Vec<_>>())) {}
                 @if let Some((x, y)) = line.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).map(spot) {
@@ -128,11 +129,6 @@ fn spoken(found: &[Region]) -> String {
     format!("Shares of the map: {}", shares.collect::<Vec<_>>().join("; "))
 }
 
-/// `10.0 s` as an axis says it: `10 s`.
-fn round(text: &str) -> String {
-    text.replace(".00\u{202f}", "\u{202f}").replace(".0\u{202f}", "\u{202f}")
-}
-
 /// What the fills mean.
 pub(crate) fn legend() -> Markup {
     let entry = |class: &str, text: &str| {
@@ -151,15 +147,16 @@ pub(crate) fn legend() -> Markup {
 
 /// What stands over a map.
 pub(crate) fn title(conditions: &Load) -> String {
-    format!("{} subscribers of a topic", count(conditions.sharing as u64))
+    let subscribers = conditions.sharing as u64;
+    format!("{} {}", count(subscribers), if subscribers == 1 { "subscriber" } else { "subscribers" })
 }
 
 /// A rate without noise.
 pub(crate) fn said_rate(value: f64) -> String {
-    round(&rate(value).text())
+    rate(value).plain().text()
 }
 
 /// A duration without noise.
 pub(crate) fn said_seconds(value: f64) -> String {
-    round(&seconds(value).text())
+    seconds(value).plain().text()
 }

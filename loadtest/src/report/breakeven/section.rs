@@ -36,29 +36,26 @@ pub(crate) fn section(results: &Results, model: Option<&Model>) -> Markup {
 }
 
 fn maps(results: &Results, model: &Model) -> Markup {
-    let costs: Vec<Cost> = Cost::ALL.into_iter().filter(|cost| drawable(model, *cost)).collect();
+    let costs = costs(model);
     let trips = round_trips(results, model);
-    let middle = trips.len().saturating_sub(1) / 2;
-    let middle = if trips.len() == 2 { 1 } else { middle };
     html! {
         p.about {
             "The cheapest way to keep a subscriber up to date, by how often its topic changes and how old an event may be when it is shown (99 % of them). "
             "What polls, polls as rarely as that allows. Drawn from the model below, which was fitted to this run; hatched where two predictions lie nearer to each other than the model's error. "
-            "Dots are what was measured: far from them the map extrapolates. Events of " (bytes(model.range.usual_payload).text()) " of data, at even intervals."
+            "Dots are what was measured: far from them the map extrapolates. Events of " (bytes(model.range.usual_payload).plain().text()) " of data, at even intervals."
         }
         @if costs.is_empty() { p.quiet { "No prediction could be checked against a measurement, so there is no map." } }
         @else {
-            style { (PreEscaped(rules(&costs, trips.len()))) }
+            style { (PreEscaped(rules(&costs))) }
             div.maps {
-                (choice("cost", "Cost", &costs.iter().map(|cost| (cost.slug().to_owned(), cost.name().to_owned())).collect::<Vec<_>>(), 0))
-                (choice("rtt", "Round trip", &trips.iter().enumerate().map(|(i, rtt)| (i.to_string(), said_seconds(*rtt))).collect::<Vec<_>>(), middle))
+                (choice("cost", "Cheapest in", &costs.iter().map(|cost| (cost.slug(), cost.name())).collect::<Vec<_>>()))
                 (legend())
                 @for cost in &costs {
-                    @for (i, rtt) in trips.iter().enumerate() {
-                        div class={ "map " (cost.slug()) " rtt-" (i) @if *cost == costs[0] && i == middle { " default" } } {
-                            h3 { "Cheapest in " (cost.name()) ", round trip " (said_seconds(*rtt)) " " small { (errors(model, *cost)) } }
-                            @if *cost != Cost::Cpu { p.about style="margin:0 0 6px" { "Each subscriber is sent its own " (cost.name()) ": how many there are changes nothing." } }
-                            div.panels { @for conditions in multiples(model, *cost, *rtt) { (panel(results, model, *cost, &conditions)) } }
+                    div class={ "map " (cost.slug()) } {
+                        h3 { "Cheapest in " (cost.name()) " " small { (errors(model, *cost)) } }
+                        @if *cost != Cost::Cpu { p.about style="margin:0 0 6px" { "Each subscriber has its own " (cost.name()) ": how many there are changes nothing." } }
+                        @for subscribers in multiples(*cost) {
+                            div.panels { @for rtt in &trips { (panel(results, model, *cost, &conditions(model, *rtt, *subscribers))) } }
                         }
                     }
                 }
@@ -67,38 +64,65 @@ fn maps(results: &Results, model: &Model) -> Markup {
     }
 }
 
+/// The costs that can be drawn.
+fn costs(model: &Model) -> Vec<Cost> {
+    Cost::ALL.into_iter().filter(|cost| drawable(model, *cost)).collect()
+}
+
+/// One map, to stand beside the summary: the first cost, at a round-trip time of the run.
+pub(crate) fn default_map(results: &Results, model: &Model, rtt: f64) -> Option<(Cost, Markup)> {
+    let cost = *costs(model).first()?;
+    let load = conditions(model, rtt, SUBSCRIBERS[1]);
+    Some((cost, map(model, cost, &load, &measured(results, model, rtt), &label(cost, &load))))
+}
+
+fn conditions(model: &Model, rtt: f64, sharing: f64) -> Load {
+    Load { rate: 1.0, interval: 0.0, rtt, payload: model.range.usual_payload, sharing }
+}
+
+/// How many subscribers share an event matters to the processor alone: they share what a publish costs.
+fn multiples(cost: Cost) -> &'static [f64] {
+    if cost == Cost::Cpu { &SUBSCRIBERS } else { &SUBSCRIBERS[1..2] }
+}
+
 /// A cost is drawn if at least two transports can be predicted, and their predictions were checked.
 fn drawable(model: &Model, cost: Cost) -> bool {
     model.techniques.values().filter(|technique| technique.parts.contains_key(&cost) && technique.errors.contains_key(&cost)).count() > 1
 }
 
-/// The round-trip times of the run.
-pub(crate) fn round_trips(results: &Results, model: &Model) -> Vec<f64> {
+/// The round-trip times of the run; of more than three the least, the middle and the greatest.
+fn round_trips(results: &Results, model: &Model) -> Vec<f64> {
     let mut trips: Vec<f64> = results.cells.iter().filter(|cell| cell.server == model.server && cell.validity.valid).map(|cell| cell.rtt_ms / 1e3).collect();
     trips.sort_by(f64::total_cmp);
     trips.dedup();
-    trips
+    if trips.len() > 3 { vec![trips[0], trips[trips.len() / 2], trips[trips.len() - 1]] } else { trips }
 }
 
-fn multiples(model: &Model, cost: Cost, rtt: f64) -> Vec<Load> {
-    let load = |sharing| Load { rate: 1.0, interval: 0.0, rtt, payload: model.range.usual_payload, sharing };
-    if cost == Cost::Cpu { SUBSCRIBERS.map(load).to_vec() } else { vec![load(SUBSCRIBERS[1])] }
+/// What was measured at a round-trip time.
+fn measured(results: &Results, model: &Model, rtt: f64) -> Vec<(f64, f64, bool)> {
+    let of = results.cells.iter().filter(|cell| cell.server == model.server && cell.validity.valid && cell.rtt_ms / 1e3 == rtt);
+    of.filter_map(|cell| {
+        let staleness = cell.total.latency.as_ref()?.at(0.99)? / 1e3;
+        Some((cell.rate / cell.topics.max(1) as f64, staleness, cell.purpose == Purpose::Check))
+    })
+    .collect()
+}
+
+fn label(cost: Cost, conditions: &Load) -> String {
+    format!("Break-even map, cheapest in {}, {}", cost.name(), caption(cost, conditions))
+}
+
+fn caption(cost: Cost, conditions: &Load) -> String {
+    let rtt = format!("round trip {}", said_seconds(conditions.rtt));
+    if cost == Cost::Cpu { format!("{}, {rtt}", title(conditions)) } else { rtt }
 }
 
 fn panel(results: &Results, model: &Model, cost: Cost, conditions: &Load) -> Markup {
-    let of = results.cells.iter().filter(|cell| cell.server == model.server && cell.validity.valid && cell.rtt_ms / 1e3 == conditions.rtt);
-    let measured: Vec<(f64, f64, bool)> = of
-        .filter_map(|cell| {
-            let staleness = cell.total.latency.as_ref()?.at(0.99)? / 1e3;
-            Some((cell.rate / cell.topics.max(1) as f64, staleness, cell.purpose == Purpose::Check))
-        })
-        .collect();
-    let label = format!("Break-even map, cheapest in {}, round trip {}, {}", cost.name(), said_seconds(conditions.rtt), title(conditions));
+    let label = label(cost, conditions);
     html! {
         figure {
-            @if cost == Cost::Cpu { figcaption { b { (title(conditions)) } } }
-            @else { figcaption { "Tolerated staleness, by events per second" } }
-            (map(model, cost, conditions, &measured, &label))
+            figcaption { b { (caption(cost, conditions)) } }
+            (map(model, cost, conditions, &measured(results, model, conditions.rtt), &label))
             details { summary { "The same as a table" } (scrolling("The same as a table", &table(model, cost, conditions, &label))) }
         }
     }
@@ -129,6 +153,15 @@ fn table(model: &Model, cost: Cost, conditions: &Load, label: &str) -> Markup {
     }
 }
 
+/// The same, without zeros that say nothing.
+pub(crate) fn tick(cost: Cost, value: f64) -> String {
+    match cost {
+        Cost::Bytes => format!("{}/s", bytes(value).plain().text()),
+        Cost::Cpu => format!("{}/s", seconds(value).plain().text()),
+        Cost::Requests => rate(value).plain().text(),
+    }
+}
+
 /// Per second.
 pub(crate) fn figure(cost: Cost, value: f64) -> String {
     match cost {
@@ -145,28 +178,24 @@ fn errors(model: &Model, cost: Cost) -> String {
     format!("model's error: {}", said.join(", "))
 }
 
-fn choice(group: &str, title: &str, options: &[(String, String)], chosen: usize) -> Markup {
+fn choice(group: &str, title: &str, options: &[(&str, &str)]) -> Markup {
     html! {
         @if options.len() > 1 {
             fieldset {
                 legend { (title) }
                 @for (i, (value, text)) in options.iter().enumerate() {
-                    label { input type="radio" name=(group) id={ (group) "-" (value) } checked[i == chosen]; (text) }
+                    label { input type="radio" name=(group) id={ (group) "-" (value) } checked[i == 0]; (text) }
                 }
             }
         }
     }
 }
 
-/// Which map is shown for which choice, without a script. A browser that does not know `:has` shows all.
-fn rules(costs: &[Cost], trips: usize) -> String {
-    let mut text = String::from("@supports selector(:has(*)) { .maps .map { display: none }\n");
-    for cost in costs {
-        for rtt in 0..trips {
-            let cost_chosen = if costs.len() > 1 { format!(":has(#cost-{}:checked)", cost.slug()) } else { String::new() };
-            let rtt_chosen = if trips > 1 { format!(":has(#rtt-{rtt}:checked)") } else { String::new() };
-            text += &format!(".maps{cost_chosen}{rtt_chosen} .{}.rtt-{rtt} {{ display: block }}\n", cost.slug());
-        }
+/// Which maps are shown for which choice, without a script. A browser that does not know `:has` shows all.
+fn rules(costs: &[Cost]) -> String {
+    if costs.len() < 2 {
+        return String::new();
     }
-    text + "}"
+    let shown = costs.iter().map(|cost| format!(".maps:has(#cost-{0}:checked) .{0} {{ display: block }}\n", cost.slug()));
+    format!("@supports selector(:has(*)) {{ .maps .map {{ display: none }}\n{}}}", shown.collect::<String>())
 }

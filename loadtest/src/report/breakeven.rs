@@ -12,7 +12,7 @@ mod draw;
 mod section;
 
 pub(crate) use self::{
-    draw::{FRAME, legend, map, said_seconds},
+    draw::said_seconds,
     section::{default_map, figure, section, tick},
 };
 
@@ -54,21 +54,18 @@ pub(crate) struct Cheapest {
 
 /// Who is cheapest for a load and a tolerated staleness.
 pub(crate) fn cheapest(model: &Model, kind: Cost, load: &Load, tolerated: f64) -> Cheapest {
-    let mut offers: Vec<(Transport, f64, Load)> = Transport::ALL
-        .into_iter()
-        .filter_map(|transport| {
-            let load = model.within(transport, tolerated, load)?;
-            Some((transport, model.predict(transport, kind, &load)?, load))
-        })
-        .collect();
-    offers.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let Some(&(first, lowest, load)) = offers.first() else {
+    let offers = Transport::ALL.map(|transport| {
+        let load = model.within(transport, tolerated, load)?;
+        Some((transport, model.predict(transport, kind, &load)?, load))
+    });
+    let offers = || offers.iter().flatten().copied();
+    let Some((first, lowest, load)) = offers().min_by(|a, b| a.1.total_cmp(&b.1)) else {
         return Cheapest { outcome: Outcome(0), cost: 0.0, load: None };
     };
-    let tied = offers.iter().filter(|(transport, cost, _)| {
+    let tied = offers().filter(|(transport, cost, _)| {
         *transport == first || *cost <= lowest * (1.0 + model.tolerance(first, *transport, kind))
     });
-    let bits = tied.map(|(transport, _, _)| 1 << *transport as u16).sum();
+    let bits = tied.map(|(transport, ..)| 1 << transport as u16).sum();
     Cheapest { outcome: Outcome(bits), cost: lowest, load: Some(load) }
 }
 

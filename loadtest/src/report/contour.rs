@@ -3,7 +3,7 @@
 //!
 //! The plane is the unit square, `u` to the right and `v` upwards.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// What the function says at a place.
 pub(crate) type Label = u16;
@@ -19,7 +19,7 @@ pub(crate) struct Region {
     pub(crate) outlines: Vec<Vec<(f64, f64)>>,
     /// Share of the square.
     pub(crate) area: f64,
-    /// Where a label has most room, and the room: half its width as a share of the square's.
+    /// Where words have most room, and the room: half their width as a share of the square's.
     pub(crate) heart: (f64, f64),
     pub(crate) room: f64,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Region {
 pub(crate) struct Grid {
     pub(crate) columns: usize,
     pub(crate) rows: usize,
-    /// How much wider than high a label is, in shares of the square: 8 for text 80 × 10 in a square plot.
+    /// How much wider than high words are, in shares of the square: 8 for text 80 × 10 in a square plot.
     pub(crate) aspect: f64,
 }
 
@@ -42,20 +42,22 @@ pub(crate) fn regions(grid: Grid, label: impl Fn(f64, f64) -> Label) -> Vec<Regi
         let share = |i: isize, of: usize| (i as f64 / of as f64).clamp(0.0, 1.0);
         (share(i, grid.columns), share(j, grid.rows))
     };
-    let mut nodes = BTreeMap::new();
-    for j in 0..=grid.rows as isize {
-        for i in 0..=grid.columns as isize {
+    let (columns, rows) = (grid.columns as isize, grid.rows as isize);
+    let nodes: Vec<Label> = (0..=rows)
+        .flat_map(|j| (0..=columns).map(move |i| (i, j)))
+        .map(|(i, j)| {
             let (u, v) = place(i, j);
-            nodes.insert((i, j), label(u, v));
-        }
-    }
-    let mut labels: Vec<Label> = nodes.values().copied().collect();
+            label(u, v)
+        })
+        .collect();
+    let within = |i: isize, j: isize| (0..=columns).contains(&i) && (0..=rows).contains(&j);
+    let mut labels = nodes.clone();
     labels.sort_unstable();
     labels.dedup();
     let mut found: Vec<Region> = labels
         .into_iter()
         .map(|wanted| {
-            let inside = |i: isize, j: isize| nodes.get(&(i, j)) == Some(&wanted);
+            let inside = |i: isize, j: isize| within(i, j) && nodes[(j * (columns + 1) + i) as usize] == wanted;
             let crossing = |edge: Edge| crossing(edge, place, inside, |u, v| label(u, v) == wanted);
             let outlines = outlines(grid, inside, crossing);
             let (heart, room) = heart(grid, inside);
@@ -142,30 +144,41 @@ fn area(outlines: &[Vec<(f64, f64)>]) -> f64 {
     outlines.iter().map(one).sum::<f64>().abs()
 }
 
-/// The node that is farthest from everything that is not inside, where a step up counts `aspect` times a step aside.
+/// Of the nodes that have about as much room as any, the one nearest to the middle of what is inside, and its room: the
+/// distance to everything that is not inside, where a step up counts `aspect` times a step aside.
 fn heart(grid: Grid, inside: impl Fn(isize, isize) -> bool) -> ((f64, f64), f64) {
     let (aside, up) = (1.0 / grid.columns as f64, grid.aspect / grid.rows as f64);
     let (columns, rows) = (grid.columns as isize, grid.rows as isize);
-    let mut distance: HashMap<(isize, isize), f64> = HashMap::new();
-    let at = |distance: &HashMap<_, f64>, i, j| distance.get(&(i, j)).copied().unwrap_or(0.0);
+    // One ring of nodes around the grid that nothing is inside of; the border itself counts as half a step away.
+    let width = columns + 3;
+    let index = |i: isize, j: isize| ((j + 1) * width + i + 1) as usize;
+    let mut room = vec![0.0_f64; (width * (rows + 3)) as usize];
     for j in 0..=rows {
         for i in 0..=columns {
-            let near = (at(&distance, i - 1, j) + aside).min(at(&distance, i, j - 1) + up);
-            distance.insert((i, j), if inside(i, j) { near } else { 0.0 });
+            let left = if i == 0 { 0.0 } else { room[index(i - 1, j)] + aside };
+            let below = if j == 0 { 0.0 } else { room[index(i, j - 1)] + up };
+            room[index(i, j)] = if inside(i, j) { left.min(below) } else { 0.0 };
         }
     }
-    let mut best = ((0.5, 0.5), 0.0);
+    let (mut most, mut sum, mut count) = (0.0_f64, (0.0, 0.0), 0.0_f64);
     for j in (0..=rows).rev() {
         for i in (0..=columns).rev() {
-            let near = (at(&distance, i + 1, j) + aside).min(at(&distance, i, j + 1) + up);
-            let room = at(&distance, i, j).min(near);
-            distance.insert((i, j), room);
-            if room > best.1 {
-                best = ((i as f64 / grid.columns as f64, j as f64 / grid.rows as f64), room);
+            let right = if i == columns { 0.0 } else { room[index(i + 1, j)] + aside };
+            let above = if j == rows { 0.0 } else { room[index(i, j + 1)] + up };
+            room[index(i, j)] = room[index(i, j)].min(right).min(above);
+            most = most.max(room[index(i, j)]);
+            if inside(i, j) {
+                sum = (sum.0 + i as f64, sum.1 + j as f64);
+                count += 1.0;
             }
         }
     }
-    best
+    let middle = (sum.0 / count.max(1.0), sum.1 / count.max(1.0));
+    let far = |(i, j): (isize, isize)| (i as f64 - middle.0).hypot(j as f64 - middle.1);
+    let nodes = (0..=rows).flat_map(|j| (0..=columns).map(move |i| (i, j)));
+    let roomy = nodes.filter(|(i, j)| room[index(*i, *j)] > 0.0 && room[index(*i, *j)] >= most * 0.85);
+    let best = roomy.min_by(|a, b| far(*a).total_cmp(&far(*b)));
+    best.map_or(((0.5, 0.5), 0.0), |(i, j)| ((i as f64 / columns as f64, j as f64 / rows as f64), room[index(i, j)]))
 }
 
 #[cfg(test)]

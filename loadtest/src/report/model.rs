@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use super::fit;
 use crate::results::Transport;
 
 mod checking;
@@ -68,8 +67,7 @@ pub(crate) struct Part {
 
 impl Part {
     fn predict(&self, drivers: &Drivers) -> f64 {
-        let values: Vec<f64> = self.terms.iter().map(|term| drivers.of_term(*term)).collect();
-        fit::predict(&self.coefficients, &values)
+        self.terms.iter().zip(&self.coefficients).map(|(term, coefficient)| coefficient * drivers.of_term(*term)).sum()
     }
 }
 

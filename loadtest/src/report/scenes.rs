@@ -189,7 +189,12 @@ impl<'a> Scenes<'a> {
             same.map(|(fact, _)| fact.text).collect::<Vec<_>>().join(", ")
         });
         let usual = groups.first().map(|(conditions, _)| conditions.pattern);
-        let titles: Vec<String> = groups.iter().map(|(c, _)| title(c, Some(c.pattern) == usual, &varies(c.pattern))).collect();
+        let titles = groups.iter().map(|(conditions, _)| {
+            let pattern = conditions.pattern;
+            let known: Vec<_> = groups.iter().filter(|(other, _)| Some(other.pattern) == usual).map(|(c, _)| c.facts()).collect();
+            title(conditions, if Some(pattern) == usual { &[] } else { &known }, &varies(pattern))
+        });
+        let titles: Vec<String> = titles.collect();
         let scenes = groups.into_iter().zip(titles).map(|((conditions, cells), title)| scene(conditions, title, cells, server));
         Self { server, common: common.unwrap_or_default(), scenes: scenes.collect() }
     }
@@ -204,10 +209,12 @@ impl<'a> Scenes<'a> {
     }
 }
 
-/// What is particular to a scene; of another pattern than the run's usual one, all that is worth a word.
-fn title(conditions: &Conditions, usual: bool, varies: &[bool]) -> String {
+/// What is particular to a scene: what varies among those of its pattern and, if that is not the run's usual one, what
+/// no usual scene has.
+fn title(conditions: &Conditions, usual: &[[Fact; 8]], varies: &[bool]) -> String {
     let facts = conditions.facts();
-    let told = |index: usize| if usual { varies[index] } else { !facts[index].usual };
+    let unknown = |index: usize| usual.iter().all(|known| known[index].text != facts[index].text);
+    let told = |index: usize| varies[index] || (!usual.is_empty() && unknown(index) && !facts[index].usual);
     let mut said: Vec<&str> = (0..facts.len()).filter(|index| told(*index)).map(|index| facts[index].text.as_str()).collect();
     if said.is_empty() {
         said.push(&facts[6].text);

@@ -125,7 +125,7 @@ fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
     };
     let known = |cost| model.techniques.get(&Transport::Poll).and_then(|poll| poll.errors.get(&cost)).map(|error| error.relative);
     let costs: Vec<(Cost, f64)> = [Cost::Bytes, Cost::Cpu].into_iter().filter_map(|cost| Some((cost, known(cost)?))).collect();
-    let begins = |cost, rate| at(cost, rate).map_or("never".to_owned(), |tolerated| format!("from {} of tolerated staleness on", said_seconds(tolerated)));
+    let begins = |cost, rate| at(cost, rate).map_or("never within an hour".to_owned(), |tolerated| format!("from {} of tolerated staleness on", said_seconds(tolerated)));
     (!costs.is_empty()).then(|| {
         html! {
             "By the run's cost model"

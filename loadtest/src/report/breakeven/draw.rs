@@ -16,7 +16,7 @@ use crate::{
 
 pub(crate) const FRAME: Frame = Frame { width: 420.0, height: 330.0, left: 54.0, right: 12.0, top: 10.0, bottom: 38.0 };
 
-const GRID: Grid = Grid { columns: 66, rows: 60, aspect: 5.0 };
+const GRID: Grid = Grid { columns: 66, rows: 60, aspect: 3.0 };
 
 /// Regions smaller than this share of a map are not worth a word.
 const WORTH_A_WORD: f64 = 0.003;
@@ -60,13 +60,13 @@ pub(crate) fn map(model: &Model, cost: Cost, conditions: &Load, measured: &[Meas
                     title { "measured: " (crate::report::format::rate(*rate).text()) ", " (seconds(*staleness).text()) }
                 }
             }
-            @for region in found.iter().filter(|region| region.area > WORTH_A_WORD) { (words(region, spot(region.heart), (right - left) * region.room)) }
+            @for region in found.iter().filter(|region| region.area > WORTH_A_WORD) { (words(region, spot(region.heart), ((right - left) * region.room, (bottom - top) * region.room / GRID.aspect))) }
         }))
     }
 }
 
-/// The name of a region, in it if there is room for it.
-fn words(region: &Region, (x, y): (f64, f64), room: f64) -> Markup {
+/// The name of a region, in it if there is room for it: half the width and half the height of the room.
+fn words(region: &Region, (x, y): (f64, f64), (wide, high): (f64, f64)) -> Markup {
     let outcome = Outcome(region.label);
     let names: Vec<&str> = outcome.transports().into_iter().map(Transport::name).collect();
     let (main, sub) = match names[..] {
@@ -75,12 +75,13 @@ fn words(region: &Region, (x, y): (f64, f64), room: f64) -> Markup {
         _ if names.len() > 3 => ("no difference".to_owned(), vec![names[..2].join(" · "), names[2..].join(" · ")]),
         _ => ("no difference".to_owned(), vec![names.join(" · ")]),
     };
-    // Half the width of a character in bold 12 px.
-    let fits = |text: &str, half: f64| text.chars().count() as f64 * half <= room;
-    let sub: Vec<String> = if sub.iter().all(|line| fits(line, 2.9)) { sub } else { Vec::new() };
+    // Half the width of a character: of bold 12 px, and below of 11 px.
+    let fits = |text: &str, half: f64| text.chars().count() as f64 * half <= wide;
+    let lines = sub.len() as f64;
+    let sub: Vec<String> = if high >= 5.0 + 7.0 * lines && sub.iter().all(|line| fits(line, 2.9)) { sub } else { Vec::new() };
     let first = y + 4.0 - 7.0 * sub.len() as f64;
     html! {
-        @if fits(&main, 3.3) {
+        @if high >= 5.0 && fits(&main, 3.3) {
             text.place.halo x=(place(x)) y=(place(first)) { (main) }
             @for (i, line) in sub.iter().enumerate() { text.place.sub.halo x=(place(x)) y=(place(first + 14.0 * (i + 1) as f64)) { (line) } }
         }

@@ -21,8 +21,6 @@ pub(super) const CPU_EVENT: f64 = 5.2e-6;
 pub(super) const CPU_BYTE: f64 = 0.4e-9;
 pub(super) const CPU_PUBLISH: f64 = 31e-6;
 pub(super) const CPU_SECOND: f64 = 0.3e-6;
-/// What server and client add to the staleness, in seconds.
-pub(super) const EXTRA: f64 = 0.6e-3;
 
 /// Framing per event (streams) or per answer, and heartbeats per second, in bytes.
 pub(super) fn framing(transport: Transport) -> (f64, f64) {
@@ -172,9 +170,9 @@ pub(super) fn exact(spec: Spec, noise: impl Fn(f64) -> f64) -> Cell {
     let framing = if polls { drivers.full } else { drivers.events } * per_event;
     let inward = Kinds { heads: bytes(drivers.full * HEADS.0), empty: bytes(drivers.empty * EMPTY.0), ..Kinds::default() };
     let out = Kinds {
-        heads: bytes(drivers.full * HEADS.1),
+        heads: bytes(drivers.full * HEADS.1 * noise(4.0)),
         payload: bytes(drivers.payload),
-        envelope: bytes(drivers.events * ENVELOPE),
+        envelope: bytes(drivers.events * ENVELOPE * noise(5.0)),
         framing: bytes(framing),
         heartbeats: bytes(beats),
         empty: bytes(drivers.empty * EMPTY.1),

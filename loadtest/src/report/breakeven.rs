@@ -12,7 +12,7 @@ mod draw;
 mod section;
 
 pub(crate) use self::{
-    draw::said_seconds,
+    draw::{FRAME, said_seconds},
     section::{default_map, figure, section, tick},
 };
 

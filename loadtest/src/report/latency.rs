@@ -10,6 +10,7 @@ use super::{
 };
 use crate::results::Distribution;
 
+/// A panel of the page.
 pub(crate) const FRAME: Frame = Frame { width: 420.0, height: 230.0, left: 54.0, right: 92.0, top: 12.0, bottom: 24.0 };
 
 /// What tables show.
@@ -35,7 +36,7 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
                     @for scene in &shown {
                         figure {
                             figcaption { b { (scene.title) } }
-                            (panel(scene, span))
+                            (panel(scene, span, FRAME))
                             (behind(&table(scene)))
                         }
                     }
@@ -61,9 +62,9 @@ pub(crate) fn span(scenes: &[&Scene]) -> (f64, f64, f64) {
 }
 
 /// One plot.
-pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64)) -> Markup {
-    let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
-    let y = Scale::logarithmic(low / 1.3, high * 1.3, bottom, top);
+pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64), frame: Frame) -> Markup {
+    let ((left, right), (bottom, top)) = (frame.across(), frame.upwards());
+    let y = Scale::logarithmic(low / 1.8, high * 1.3, bottom, top);
     // Beyond one in ten samples of the last decade a percentile is but a sample.
     let deepest = (most.log10() - 1.0).clamp(2.0, 5.0);
     let x = Scale::linear(0.0, deepest, left, right);
@@ -89,17 +90,17 @@ pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64)) -> Markup
     }
     let floor = scene.rtt_ms() / 2e3;
     let label = format!("Latency percentiles, {}: {}", scene.title, spoken(scene));
-    FRAME.svg(
+    frame.svg(
         &label,
         &html! {
-            (FRAME.rows(&y, &y.ticks(5), seconds))
-            (FRAME.columns(&ticks))
+            (frame.rows(&y, &y.ticks(5), seconds))
+            (frame.columns(&ticks))
             @if floor > y.low && floor < y.high {
                 path.note d=(path(&[(left, y.at(floor)), (right, y.at(floor))])) {}
                 text x=(place(left + 4.0)) y=(place(y.at(floor) + 13.0)) { "half a round trip" }
             }
             @for line in lines { (line) }
-            (end_labels(&FRAME, &labels))
+            (end_labels(&frame, &labels))
         },
     )
 }

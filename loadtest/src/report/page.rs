@@ -13,6 +13,9 @@ use crate::results::Results;
 
 const STYLE: &str = include_str!("style.css");
 
+/// Colours, and what stands in an SVG.
+pub(crate) const CHART_STYLE: &str = include_str!("chart.css");
+
 /// The mark: a fanlight.
 pub(crate) const MARK: [&str; 3] = [
     "M3 18a13 13 0 0 1 26 0M11.5 18a4.5 4.5 0 0 1 9 0",
@@ -34,7 +37,7 @@ pub(crate) fn page(results: &Results) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Fanlight load test" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(CHART_STYLE)) (PreEscaped(STYLE)) }
             }
             body {
                 (chart::patterns())

@@ -119,6 +119,45 @@ pub(crate) fn sections(scenes: &Scenes) -> Markup {
     html! { (section(scenes, &BYTES)) (section(scenes, &CPU)) (section(scenes, &MEMORY)) }
 }
 
+/// The bytes of a scene as an SVG of a given width, with their key below, and its height.
+pub(crate) fn byte_bars(scene: &Scene, width: f64) -> Option<(f64, Markup)> {
+    const ROW: f64 = 38.0;
+    let stack = &BYTES;
+    let entries: Vec<&Entry> = scene.entries.iter().filter(|entry| (stack.segments)(entry.cell).is_some()).collect();
+    if entries.is_empty() {
+        return None;
+    }
+    let (left, right) = (84.0, width - 64.0);
+    let end = end(stack, &entries);
+    let scale = Scale::linear(0.0, end, left, right);
+    let axis = 8.0 + ROW * entries.len() as f64;
+    let shown = kinds_used(stack, &entries);
+    let key: Vec<(&str, &str)> = stack.kinds.iter().zip(shown).filter(|(_, used)| *used).map(|(kind, _)| *kind).collect();
+    let at = super::chart::place;
+    let content = html! {
+        @for (i, entry) in entries.iter().enumerate() {
+            @let y = 4.0 + ROW * i as f64;
+            text.name x=(at(left - 10.0)) y=(at(y + 14.0)) text-anchor="end" { (entry.name()) }
+            @if entry.cell.validity.valid {
+                @for (from, to, class, text) in segments(stack, entry.cell, &scale) {
+                    rect class={ "s-" (class) } x=(at(from)) y=(at(y)) width=(at((to - from - 0.6).max(0.4))) height="20" { title { (text) } }
+                }
+                text.name x=(at(width - 8.0)) y=(at(y + 14.0)) text-anchor="end" { ((stack.say)((stack.segments)(entry.cell).unwrap_or_default().iter().sum()).text()) }
+            } @else {
+                text x=(at(left)) y=(at(y + 14.0)) { "invalid" }
+            }
+        }
+        path.axis d={ "M" (at(left)) " " (at(axis)) "H" (at(right)) } {}
+        @for value in scale.ticks(4) { text x=(at(scale.at(value))) y=(at(axis + 16.0)) text-anchor="middle" { ((stack.say)(value).plain().text()) } }
+        @for (i, (class, name)) in key.iter().enumerate() {
+            @let (x, y) = (left + 96.0 * (i % 3) as f64, axis + 36.0 + 20.0 * (i / 3) as f64);
+            rect class={ "s-" (class) } x=(at(x)) y=(at(y)) width="11" height="11" {}
+            text x=(at(x + 17.0)) y=(at(y + 9.5)) { (name) }
+        }
+    };
+    Some((axis + 40.0 + 20.0 * key.len().div_ceil(3) as f64, content))
+}
+
 /// How bars of processor time look where servers stand beside each other.
 pub(crate) fn rival_bars(entries: &[Entry]) -> Markup {
     let all: Vec<&Entry> = entries.iter().collect();
@@ -129,9 +168,7 @@ pub(crate) fn rival_bars(entries: &[Entry]) -> Markup {
 fn section(scenes: &Scenes, stack: &Stack) -> Markup {
     let shown: Vec<&Scene> = scenes.scenes.iter().filter(|scene| scene.entries.iter().any(|entry| (stack.segments)(entry.cell).is_some())).collect();
     let all: Vec<&Entry> = shown.iter().flat_map(|scene| &scene.entries).collect();
-    let used: Vec<bool> = (0..stack.kinds.len())
-        .map(|kind| all.iter().any(|entry| (stack.segments)(entry.cell).is_some_and(|segments| segments[kind] > 0.0)))
-        .collect();
+    let used = kinds_used(stack, &all);
     let end = end(stack, &all);
     html! {
         section id=(stack.id) {
@@ -159,6 +196,26 @@ fn section(scenes: &Scenes, stack: &Stack) -> Markup {
     }
 }
 
+/// Which kinds any of the bars has.
+fn kinds_used(stack: &Stack, entries: &[&Entry]) -> Vec<bool> {
+    let has = |entry: &&Entry, kind: usize| (stack.segments)(entry.cell).is_some_and(|segments| segments[kind] > 0.0);
+    (0..stack.kinds.len()).map(|kind| entries.iter().any(|entry| has(entry, kind))).collect()
+}
+
+/// The segments of a bar: from where to where, class, and what it says.
+fn segments(stack: &Stack, cell: &Cell, scale: &Scale) -> Vec<(f64, f64, &'static str, String)> {
+    let sizes = (stack.segments)(cell).unwrap_or_default();
+    let mut from = 0.0;
+    let kinds = stack.kinds.iter().zip(sizes).filter(|(_, size)| *size > 0.0);
+    kinds
+        .map(|((class, name), size)| {
+            let part = (scale.at(from), scale.at(from + size), *class, format!("{name}: {}", (stack.say)(size).text()));
+            from += size;
+            part
+        })
+        .collect()
+}
+
 fn reason<'a>(scenes: &'a Scenes, stack: &Stack) -> Option<&'a str> {
     let mut cells = scenes.scenes.iter().flat_map(|scene| &scene.entries).map(|entry| &entry.cell.total.not_measured);
     cells.find_map(|reasons| stack.reasons.iter().find_map(|name| reasons.get(*name))).map(String::as_str)
@@ -182,7 +239,7 @@ fn bars(stack: &Stack, entries: &[&Entry], end: f64, name: &dyn Fn(&Entry) -> St
                 @match (stack.segments)(entry.cell) {
                     Some(segments) => {
                         @let total: f64 = segments.iter().sum();
-                        dd { (bar(stack, entry.cell, &segments, &scale)) }
+                        dd { (bar(stack, entry.cell, total, &scale)) }
                         dd.value {
                             @if entry.cell.validity.valid { (figure(&(stack.say)(total))) } @else { small.bad { "invalid" } }
                         }
@@ -199,8 +256,7 @@ fn bars(stack: &Stack, entries: &[&Entry], end: f64, name: &dyn Fn(&Entry) -> St
     }
 }
 
-fn bar(stack: &Stack, cell: &Cell, segments: &[f64], scale: &Scale) -> Markup {
-    let total: f64 = segments.iter().sum();
+fn bar(stack: &Stack, cell: &Cell, total: f64, scale: &Scale) -> Markup {
     if !cell.validity.valid {
         return html! {
             svg role="img" aria-label="invalid" {
@@ -208,18 +264,7 @@ fn bar(stack: &Stack, cell: &Cell, segments: &[f64], scale: &Scale) -> Markup {
             }
         };
     }
-    let mut from = 0.0;
-    let parts: Vec<(f64, f64, &str, String)> = stack
-        .kinds
-        .iter()
-        .zip(segments)
-        .filter(|(_, size)| **size > 0.0)
-        .map(|((class, name), size)| {
-            let part = (scale.at(from), scale.at(from + size), *class, format!("{name}: {}", (stack.say)(*size).text()));
-            from += size;
-            part
-        })
-        .collect();
+    let parts = segments(stack, cell, scale);
     let label = parts.iter().map(|(_, _, _, text)| text.as_str()).collect::<Vec<_>>().join(", ");
     let percent = |value: f64| format!("{value:.3}%");
     html! {

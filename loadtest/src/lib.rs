@@ -4,14 +4,30 @@
 //! # Layout
 //!
 //! - [`results`]: the document that a run writes. Everything else makes one, or renders one.
+//! - [`wire`]: templates of requests, the answers' framing, the marks in events.
+//! - [`engine`]: the generator: one thread, any number of subscribers, an open-loop schedule.
 //! - [`report`]: renders it as HTML.
 //! - [`stats`]: histograms, intervals, and when two figures differ.
 
+pub mod account;
+pub mod clock;
+pub mod cores;
+pub mod engine;
+pub mod http;
+pub mod ledger;
+pub mod manifest;
+pub mod plan;
+pub mod police;
+pub mod relay;
 pub mod report;
 pub mod results;
+pub mod run;
 #[doc(hidden)]
 pub mod sample;
+pub mod server;
 pub mod stats;
+pub mod watch;
+pub mod wire;
 
 /// The schema of the results document, as JSON.
 pub fn schema() -> String {

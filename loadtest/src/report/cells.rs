@@ -103,7 +103,13 @@ fn purpose(purpose: Purpose) -> &'static str {
 
 fn row(cell: &Cell) -> Markup {
     let total = &cell.total;
-    let latency = |quantile| total.latency.as_ref().and_then(|latency| latency.at(quantile)).map_or(Figure::none(), |ms| seconds(ms / 1e3));
+    let latency = |quantile| {
+        total
+            .latency
+            .as_ref()
+            .and_then(|latency| latency.at(quantile))
+            .map_or(Figure::none(), |ms| seconds(ms / 1e3))
+    };
     let exactly = total.exactly;
     let agree = match total.wire.agree {
         Some(true) => "yes",

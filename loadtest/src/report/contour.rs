@@ -57,7 +57,8 @@ pub(crate) fn regions(grid: Grid, label: impl Fn(f64, f64) -> Label) -> Vec<Regi
     let mut found: Vec<Region> = labels
         .into_iter()
         .map(|wanted| {
-            let inside = |i: isize, j: isize| within(i, j) && nodes[(j * (columns + 1) + i) as usize] == wanted;
+            let inside =
+                |i: isize, j: isize| within(i, j) && nodes[(j * (columns + 1) + i) as usize] == wanted;
             let crossing = |edge: Edge| crossing(edge, place, inside, |u, v| label(u, v) == wanted);
             let outlines = outlines(grid, inside, crossing);
             let (heart, room) = heart(grid, inside);
@@ -97,7 +98,8 @@ fn outlines(
     for j in -1..=grid.rows as isize {
         for i in -1..=grid.columns as isize {
             // The inside lies to the left of the direction of travel.
-            let (bottom, right, top, left) = ((i, j, false), (i + 1, j, true), (i, j + 1, false), (i, j, true));
+            let (bottom, right, top, left) =
+                ((i, j, false), (i + 1, j, true), (i, j + 1, false), (i, j, true));
             let corners = [inside(i, j), inside(i + 1, j), inside(i + 1, j + 1), inside(i, j + 1)];
             let segments: &[(Edge, Edge)] = match corners.map(u8::from) {
                 [0, 0, 0, 0] | [1, 1, 1, 1] => &[],
@@ -178,7 +180,9 @@ fn heart(grid: Grid, inside: impl Fn(isize, isize) -> bool) -> ((f64, f64), f64)
     let nodes = (0..=rows).flat_map(|j| (0..=columns).map(move |i| (i, j)));
     let roomy = nodes.filter(|(i, j)| room[index(*i, *j)] > 0.0 && room[index(*i, *j)] >= most * 0.85);
     let best = roomy.min_by(|a, b| far(*a).total_cmp(&far(*b)));
-    best.map_or(((0.5, 0.5), 0.0), |(i, j)| ((i as f64 / columns as f64, j as f64 / rows as f64), room[index(i, j)]))
+    best.map_or(((0.5, 0.5), 0.0), |(i, j)| {
+        ((i as f64 / columns as f64, j as f64 / rows as f64), room[index(i, j)])
+    })
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ fn error(rows: &[Row], coefficients: &[f64]) -> f64 {
 /// the columns do not tell the terms apart.
 fn solve(rows: &[Row], chosen: &[usize]) -> Option<Vec<f64>> {
     let column = |term: usize| rows.iter().map(move |row| row.terms[term] / row.scale);
-    let lengths: Vec<f64> = chosen.iter().map(|&term| column(term).map(|x| x * x).sum::<f64>().sqrt()).collect();
+    let lengths: Vec<f64> =
+        chosen.iter().map(|&term| column(term).map(|x| x * x).sum::<f64>().sqrt()).collect();
     if lengths.iter().any(|length| *length <= 0.0 || !length.is_finite()) {
         return None;
     }
@@ -78,7 +79,8 @@ fn solve(rows: &[Row], chosen: &[usize]) -> Option<Vec<f64>> {
     let mut matrix = vec![vec![0.0; size + 1]; size];
     for (i, &a) in chosen.iter().enumerate() {
         for (j, &b) in chosen.iter().enumerate() {
-            matrix[i][j] = column(a).zip(column(b)).map(|(x, y)| x * y).sum::<f64>() / lengths[i] / lengths[j];
+            matrix[i][j] =
+                column(a).zip(column(b)).map(|(x, y)| x * y).sum::<f64>() / lengths[i] / lengths[j];
         }
         let measured = rows.iter().map(|row| row.measured / row.scale);
         matrix[i][size] = column(a).zip(measured).map(|(x, y)| x * y).sum::<f64>() / lengths[i];

@@ -27,7 +27,11 @@ impl Figure {
 
     /// In one string, with a narrow no-break space between.
     pub(crate) fn text(&self) -> String {
-        if self.unit.is_empty() { self.number.clone() } else { format!("{}\u{202f}{}", self.number, self.unit) }
+        if self.unit.is_empty() {
+            self.number.clone()
+        } else {
+            format!("{}\u{202f}{}", self.number, self.unit)
+        }
     }
 }
 
@@ -96,7 +100,9 @@ pub(crate) fn memory(value: f64) -> Figure {
         value if !value.is_finite() => Figure::none(),
         value if value.abs() < 1023.5 => Figure::new(number(value), "B"),
         value if value.abs() < 1023.5 * 1024.0 => Figure::new(number(value / 1024.0), "KiB"),
-        value if value.abs() < 1023.5 * 1024.0 * 1024.0 => Figure::new(number(value / 1024.0 / 1024.0), "MiB"),
+        value if value.abs() < 1023.5 * 1024.0 * 1024.0 => {
+            Figure::new(number(value / 1024.0 / 1024.0), "MiB")
+        }
         value => Figure::new(number(value / 1024.0 / 1024.0 / 1024.0), "GiB"),
     }
 }
@@ -160,12 +166,18 @@ mod tests {
         assert_eq!(rate(0.1).text(), "6.00\u{202f}/min");
         assert_eq!(rate(1.0 / 3600.0).text(), "1.00\u{202f}/h");
         assert_eq!(seconds(0.25e-9).text(), "250\u{202f}ps");
-        assert_eq!([seconds(0.04), seconds(1.5), seconds(0.0)].map(|figure| figure.plain().text()), ["40\u{202f}ms", "1.5\u{202f}s", "0\u{202f}s"]);
+        assert_eq!(
+            [seconds(0.04), seconds(1.5), seconds(0.0)].map(|figure| figure.plain().text()),
+            ["40\u{202f}ms", "1.5\u{202f}s", "0\u{202f}s"]
+        );
     }
 
     #[test]
     fn lists_and_counts_read_well() {
-        assert_eq!([1.004, 1.03, 2.24, 44.6].map(factor), ["0.4\u{202f}% more", "3\u{202f}% more", "2.2 times", "45 times"]);
+        assert_eq!(
+            [1.004, 1.03, 2.24, 44.6].map(factor),
+            ["0.4\u{202f}% more", "3\u{202f}% more", "2.2 times", "45 times"]
+        );
         assert_eq!(list(&["sse", "chunked", "websocket"]), "sse, chunked and websocket");
         assert_eq!((count(1234), count(1_234_567)), ("1234".into(), "1\u{202f}234\u{202f}567".into()));
     }

@@ -51,8 +51,17 @@ fn resumes(scene: &Scene) -> bool {
 fn row(scene: &Scene, entry: &Entry) -> Markup {
     let cell = entry.cell;
     let total = &cell.total;
-    let latency = |quantile| total.latency.as_ref().and_then(|latency| latency.at(quantile)).map_or(Figure::none(), |ms| seconds(ms / 1e3));
-    let requests = total.wire.requests_per_event.map_or(Figure::none(), |requests| Figure { number: number(requests), unit: "" });
+    let latency = |quantile| {
+        total
+            .latency
+            .as_ref()
+            .and_then(|latency| latency.at(quantile))
+            .map_or(Figure::none(), |ms| seconds(ms / 1e3))
+    };
+    let requests = total
+        .wire
+        .requests_per_event
+        .map_or(Figure::none(), |requests| Figure { number: number(requests), unit: "" });
     let cpu = total.cpu.map(|cpu| cpu.total_ns_per_subscriber_second / 1e9);
     let exactly = total.exactly;
     let connecting = total.connecting.as_ref().and_then(|connecting| connecting.time.at(0.5));
@@ -96,7 +105,8 @@ fn row(scene: &Scene, entry: &Entry) -> Markup {
 /// By the ledger, with TCP/IP's own where it is known; else by the load test's sockets.
 pub(crate) fn bytes_per_event(cell: &Cell) -> Option<f64> {
     let wire = &cell.total.wire;
-    let tcp = wire.ledger.as_ref().and_then(|ledger| ledger.tcp).map_or(0, |tcp| tcp.bytes_in + tcp.bytes_out);
+    let tcp =
+        wire.ledger.as_ref().and_then(|ledger| ledger.tcp).map_or(0, |tcp| tcp.bytes_in + tcp.bytes_out);
     let all = wire.sockets.in_bytes + wire.sockets.out_bytes + tcp;
     (wire.deliveries > 0).then(|| all as f64 / wire.deliveries as f64)
 }
@@ -109,6 +119,7 @@ pub(crate) fn cpu_per_event(cell: &Cell) -> Option<f64> {
 /// Resident set and the kernel's memory.
 pub(crate) fn per_connection(cell: &Cell) -> Option<f64> {
     let memory = cell.total.memory?;
-    let kernel = memory.socket_buffer_bytes_per_connection.unwrap_or(0.0) + memory.socket_slab_bytes_per_connection.unwrap_or(0.0);
+    let kernel = memory.socket_buffer_bytes_per_connection.unwrap_or(0.0)
+        + memory.socket_slab_bytes_per_connection.unwrap_or(0.0);
     Some(memory.rss_bytes_per_connection? + kernel)
 }

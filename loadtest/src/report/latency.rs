@@ -11,7 +11,8 @@ use super::{
 use crate::results::Distribution;
 
 /// A panel of the page.
-pub(crate) const FRAME: Frame = Frame { width: 420.0, height: 230.0, left: 54.0, right: 92.0, top: 12.0, bottom: 24.0 };
+pub(crate) const FRAME: Frame =
+    Frame { width: 420.0, height: 230.0, left: 54.0, right: 92.0, top: 12.0, bottom: 24.0 };
 
 /// What tables show.
 const QUANTILES: [(f64, &str); 6] =
@@ -49,7 +50,9 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
 /// The entries of a scene that have a curve.
 fn curves<'a>(scene: &'a Scene) -> impl Iterator<Item = (&'a Entry<'a>, &'a Distribution)> {
     let valid = scene.entries.iter().filter(|entry| entry.cell.validity.valid);
-    valid.filter_map(|entry| Some((entry, entry.cell.total.latency.as_ref().filter(|latency| latency.count > 0)?)))
+    valid.filter_map(|entry| {
+        Some((entry, entry.cell.total.latency.as_ref().filter(|latency| latency.count > 0)?))
+    })
 }
 
 /// The least and the greatest of all panels, so that they compare: seconds, and the number of samples.
@@ -69,9 +72,11 @@ pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64), frame: Fr
     let deepest = (most.log10() - 1.0).clamp(2.0, 5.0);
     let x = Scale::linear(0.0, deepest, left, right);
     let at = |quantile: f64| x.at(-(1.0 - quantile).max(1e-9).log10());
-    let ticks = [(0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99"), (0.99999, "99.999")];
+    let ticks =
+        [(0.5, "50"), (0.9, "90"), (0.99, "99"), (0.999, "99.9"), (0.9999, "99.99"), (0.99999, "99.999")];
     let ticks = ticks.iter().filter(|(quantile, _)| -f64::log10(1.0 - quantile) <= deepest + 1e-6);
-    let ticks: Vec<(f64, String)> = ticks.map(|(quantile, text)| (at(*quantile), format!("{text}\u{202f}%"))).collect();
+    let ticks: Vec<(f64, String)> =
+        ticks.map(|(quantile, text)| (at(*quantile), format!("{text}\u{202f}%"))).collect();
     let mut labels = Vec::new();
     let mut lines = Vec::new();
     for (entry, latency) in curves(scene) {

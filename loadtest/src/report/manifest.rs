@@ -47,14 +47,20 @@ pub(crate) fn commit(manifest: &Manifest) -> String {
 
 /// The first characters of the commit, for captions.
 pub(crate) fn short_commit(manifest: &Manifest) -> String {
-    let commit = manifest.commit.as_deref().map_or("unknown commit", |commit| commit.get(..10).unwrap_or(commit));
+    let commit =
+        manifest.commit.as_deref().map_or("unknown commit", |commit| commit.get(..10).unwrap_or(commit));
     format!("{commit}{}", if manifest.dirty { "+" } else { "" })
 }
 
 /// The machine in a line.
 pub(crate) fn said(machine: &Machine) -> String {
     let cores = if machine.cores == 1 { "1 core".into() } else { format!("{} cores", machine.cores) };
-    format!("{}, {cores}, {} of memory, {}", machine.cpu, memory(machine.memory_bytes as f64).text(), machine.kind)
+    format!(
+        "{}, {cores}, {} of memory, {}",
+        machine.cpu,
+        memory(machine.memory_bytes as f64).text(),
+        machine.kind
+    )
 }
 
 fn cores(cores: &[usize]) -> String {

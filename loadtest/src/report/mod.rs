@@ -135,7 +135,9 @@ pub fn read(path: &Path) -> Result<Results, Error> {
     let parse = |source| Error::Parse { path: path.into(), source };
     // The version first: what else is wrong with another version's document says nothing.
     let value: serde_json::Value = serde_json::from_str(&text).map_err(parse)?;
-    if let Some(found) = value.get("schema").and_then(|schema| schema.as_str()).filter(|found| *found != SCHEMA) {
+    if let Some(found) =
+        value.get("schema").and_then(|schema| schema.as_str()).filter(|found| *found != SCHEMA)
+    {
         return Err(Error::Schema { path: path.into(), found: found.into() });
     }
     serde_json::from_str(&text).map_err(parse)

@@ -65,12 +65,6 @@ pub(crate) struct Part {
     pub(crate) coefficients: Vec<f64>,
 }
 
-impl Part {
-    fn predict(&self, drivers: &Drivers) -> f64 {
-        self.terms.iter().zip(&self.coefficients).map(|(term, coefficient)| coefficient * drivers.of_term(*term)).sum()
-    }
-}
-
 /// What is known of one transport.
 #[derive(Clone, Debug)]
 pub(crate) struct Technique {
@@ -114,34 +108,40 @@ pub(crate) struct Range {
     pub(crate) usual_payload: f64,
 }
 
+impl Technique {
+    /// What each term costs in all, in the order of [`Term::ALL`]; `None` where the cost was not measured.
+    pub(crate) fn coefficients(&self, cost: Cost) -> Option<[f64; Term::ALL.len()]> {
+        let parts = self.parts.get(&cost)?;
+        let each = || parts.iter().flat_map(|part| part.terms.iter().zip(&part.coefficients));
+        Some(
+            Term::ALL.map(|term| {
+                each().filter(|(own, _)| **own == term).map(|(_, coefficient)| coefficient).sum()
+            }),
+        )
+    }
+}
+
+/// The load that keeps [`QUANTILE`] of the events younger than `tolerated` when they are shown, or `None` where the
+/// transport cannot. What polls, polls as rarely as that allows. `extra` is the transport's [`Technique::extra`].
+pub(crate) fn within(transport: Transport, extra: f64, tolerated: f64, load: &Load) -> Option<Load> {
+    let left = tolerated - extra - staleness(transport, &Load { interval: 0.0, ..*load });
+    if left < 0.0 {
+        return None;
+    }
+    if transport != Transport::Poll {
+        return Some(*load);
+    }
+    let interval = left / QUANTILE;
+    // One poll at a time: the next cannot leave before the last is answered.
+    (interval > 0.0 && interval >= load.rtt + extra).then_some(Load { interval, ..*load })
+}
+
 impl Model {
-    /// What a subscriber costs in a second; `None` where that was not measured.
-    pub(crate) fn predict(&self, transport: Transport, cost: Cost, load: &Load) -> Option<f64> {
-        let parts = self.techniques.get(&transport)?.parts.get(&cost)?;
-        let drivers = Drivers::of(transport, load);
-        Some(parts.iter().map(|part| part.predict(&drivers)).sum())
-    }
-
-    /// The load that keeps [`QUANTILE`] of the events younger than `tolerated` when they are shown, or `None` where
-    /// the transport cannot. What polls, polls as rarely as that allows.
-    pub(crate) fn within(&self, transport: Transport, tolerated: f64, load: &Load) -> Option<Load> {
-        let extra = self.techniques.get(&transport)?.extra;
-        let left = tolerated - extra - staleness(transport, &Load { interval: 0.0, ..*load });
-        if left < 0.0 {
-            return None;
-        }
-        if transport != Transport::Poll {
-            return Some(*load);
-        }
-        let interval = left / QUANTILE;
-        // One poll at a time: the next cannot leave before the last is answered.
-        (interval > 0.0 && interval >= load.rtt + extra).then_some(Load { interval, ..*load })
-    }
-
     /// Two predictions nearer to each other than this share cannot be told apart.
     pub(crate) fn tolerance(&self, a: Transport, b: Transport, cost: Cost) -> f64 {
         let floor = self.floors.get(&cost).copied().unwrap_or(0.0);
-        let error = |transport| self.techniques.get(&transport).and_then(|technique| technique.errors.get(&cost));
+        let error =
+            |transport| self.techniques.get(&transport).and_then(|technique| technique.errors.get(&cost));
         let error = |transport| error(transport).map_or(f64::INFINITY, |error| error.relative);
         floor.max(error(a)).max(error(b))
     }

@@ -6,7 +6,7 @@ use super::{
     breakeven,
     chart::{Frame, path, place, scrolling},
     format::{Figure, bytes, number, percent, seconds},
-    model::{Check, Cost, Model, Part, Term},
+    model::{Check, Cost, Model, Technique, Term},
     scale::Scale,
 };
 
@@ -26,7 +26,8 @@ pub(crate) fn section(model: Option<&Model>) -> Markup {
 }
 
 fn laid_open(model: &Model) -> Markup {
-    let costs: Vec<Cost> = Cost::ALL.into_iter().filter(|cost| model.checks.iter().any(|check| check.cost == *cost)).collect();
+    let costs: Vec<Cost> =
+        Cost::ALL.into_iter().filter(|cost| model.checks.iter().any(|check| check.cost == *cost)).collect();
     let kept_out = model.checks.iter().any(|check| check.kept_out);
     html! {
         p.about {
@@ -48,9 +49,12 @@ fn laid_open(model: &Model) -> Markup {
 
 /// Predicted against measured: on the diagonal it is right.
 fn scatter(model: &Model, cost: Cost) -> Markup {
-    let checks: Vec<&Check> = model.checks.iter().filter(|check| check.cost == cost && check.measured > 0.0).collect();
-    let values = || checks.iter().flat_map(|check| [check.predicted, check.measured]).filter(|value| *value > 0.0);
-    let (low, high) = values().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
+    let checks: Vec<&Check> =
+        model.checks.iter().filter(|check| check.cost == cost && check.measured > 0.0).collect();
+    let values =
+        || checks.iter().flat_map(|check| [check.predicted, check.measured]).filter(|value| *value > 0.0);
+    let (low, high) =
+        values().fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
     let say = |value| Figure { number: breakeven::tick(cost, value), unit: "" };
     html! {
@@ -133,7 +137,7 @@ fn coefficients(model: &Model) -> Markup {
                         td.left { (technique.cells) }
                         @for cost in [Cost::Bytes, Cost::Cpu] {
                             td.wrap {
-                                @for (i, text) in technique.parts.get(&cost).map(|parts| terms(parts, cost)).unwrap_or_default().iter().enumerate() {
+                                @for (i, text) in terms(technique, cost).iter().enumerate() {
                                     @if i > 0 { br; } (text)
                                 }
                             }
@@ -146,14 +150,10 @@ fn coefficients(model: &Model) -> Markup {
     }
 }
 
-/// The sum over all parts, by term: `310 B per request that brings events`.
-fn terms(parts: &[Part], cost: Cost) -> Vec<String> {
-    let all = [Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Publish, Term::Second];
-    let sum = |term: Term| -> f64 {
-        let each = parts.iter().flat_map(|part| part.terms.iter().zip(&part.coefficients));
-        each.filter(|(own, _)| **own == term).map(|(_, coefficient)| coefficient).sum()
-    };
-    let said = all.into_iter().map(|term| (term, sum(term))).filter(|(_, coefficient)| *coefficient > 0.0);
+/// By term: `310 B per request that brings events`.
+fn terms(technique: &Technique, cost: Cost) -> Vec<String> {
+    let coefficients = technique.coefficients(cost).unwrap_or_default();
+    let said = Term::ALL.into_iter().zip(coefficients).filter(|(_, coefficient)| *coefficient > 0.0);
     said.map(|(term, coefficient)| match cost {
         Cost::Bytes => format!("{} {}", bytes(coefficient).text(), term.per()),
         Cost::Cpu => format!("{} {}", seconds(coefficient).text(), term.per()),

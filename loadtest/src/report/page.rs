@@ -81,12 +81,21 @@ fn lead(results: &Results, scenes: &Scenes, model: Option<&Model>) -> Option<(Co
 }
 
 fn contents(results: &Results, scenes: &Scenes) -> Markup {
-    let rivals = scenes.scenes.iter().flat_map(|scene| &scene.rivals).any(|entry| entry.cell.server != scenes.server);
+    let rivals =
+        scenes.scenes.iter().flat_map(|scene| &scene.rivals).any(|entry| entry.cell.server != scenes.server);
     let invalid = results.cells.iter().any(|cell| !cell.validity.valid);
     let mut entries = vec![
-        ("glance", "Side by side"), ("latency", "Latency"), ("bytes", "Bytes"), ("cpu", "CPU"), ("memory", "Memory"),
-        ("breakeven", "Break-even map"), ("model", "Cost model"), ("series", "Over time"), ("validity", "Validity"),
-        ("cells", "All cells"), ("manifest", "Manifest"),
+        ("glance", "Side by side"),
+        ("latency", "Latency"),
+        ("bytes", "Bytes"),
+        ("cpu", "CPU"),
+        ("memory", "Memory"),
+        ("breakeven", "Break-even map"),
+        ("model", "Cost model"),
+        ("series", "Over time"),
+        ("validity", "Validity"),
+        ("cells", "All cells"),
+        ("manifest", "Manifest"),
     ];
     if rivals {
         entries.insert(7, ("rivals", "Rivals"));

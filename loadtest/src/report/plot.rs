@@ -24,7 +24,8 @@ pub(crate) fn picture(results: &Results) -> Markup {
     let panels = scenes.main().map(|scene| panels(results, &scenes, scene)).unwrap_or_default();
     let deepest = panels.iter().map(|panel| panel.height).fold(60.0, f64::max);
     let height = TOP + deepest + 62.0;
-    let conditions = scenes.main().map_or("nothing was measured that could be compared".to_owned(), Scene::described);
+    let conditions =
+        scenes.main().map_or("nothing was measured that could be compared".to_owned(), Scene::described);
     html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (height) } width=(WIDTH) height=(height) role="img"
             font-family="Inter, Pretendard, system-ui, -apple-system, 'Segoe UI', sans-serif" aria-label={ (results.manifest.title) ": " (conditions) } {
@@ -70,13 +71,25 @@ fn panels(results: &Results, scenes: &Scenes, scene: &Scene) -> Vec<Panel> {
     if span.1 > 0.0 {
         let about = ", by the share of events that took no longer".to_owned();
         let frame = chart::Frame { height: 316.0, ..latency::FRAME };
-        panels.push(Panel { title: "Latency", about, height: scaled(frame.height, frame.width), content: latency::panel(scene, span, frame) });
+        panels.push(Panel {
+            title: "Latency",
+            about,
+            height: scaled(frame.height, frame.width),
+            content: latency::panel(scene, span, frame),
+        });
     }
     if let Some((height, content)) = stacks::byte_bars(scene, PANEL) {
-        panels.push(Panel { title: "Bytes per event", about: ", by what they are for".into(), height, content });
+        panels.push(Panel {
+            title: "Bytes per event",
+            about: ", by what they are for".into(),
+            height,
+            content,
+        });
     }
     let model = build(results, scenes.server);
-    if let Some((cost, content)) = model.and_then(|model| breakeven::default_map(results, &model, scene.rtt_ms() / 1e3)) {
+    if let Some((cost, content)) =
+        model.and_then(|model| breakeven::default_map(results, &model, scene.rtt_ms() / 1e3))
+    {
         let about = format!(" in {}, by the run's cost model", cost.name());
         let height = scaled(breakeven::FRAME.height, breakeven::FRAME.width);
         panels.push(Panel { title: "Cheapest transport", about, height, content });

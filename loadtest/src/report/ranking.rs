@@ -16,7 +16,11 @@ pub(crate) struct Ranking<'a> {
 }
 
 /// Ranks what is valid; `None` where nothing is.
-pub(crate) fn rank<'a>(entries: &[Entry<'a>], metric: Metric, comparisons: &[Comparison]) -> Option<Ranking<'a>> {
+pub(crate) fn rank<'a>(
+    entries: &[Entry<'a>],
+    metric: Metric,
+    comparisons: &[Comparison],
+) -> Option<Ranking<'a>> {
     let value = |entry: &Entry| entry.cell.estimates.of(metric).map(|estimate| estimate.value);
     let valid = entries.iter().filter(|entry| entry.cell.validity.valid);
     let mut known: Vec<(Entry, f64)> = valid.filter_map(|entry| Some((*entry, value(entry)?))).collect();
@@ -26,7 +30,9 @@ pub(crate) fn rank<'a>(entries: &[Entry<'a>], metric: Metric, comparisons: &[Com
     for (entry, value) in rest {
         match verdict(lowest.0.cell, entry.cell, metric, comparisons) {
             Some(Verdict::NoDifference) => ranking.best.push((*entry, *value)),
-            Some(Verdict::Higher) if lowest.1 > 0.0 => ranking.others.push((*entry, *value, value / lowest.1)),
+            Some(Verdict::Higher) if lowest.1 > 0.0 => {
+                ranking.others.push((*entry, *value, value / lowest.1))
+            }
             _ => ranking.open.push((*entry, *value)),
         }
     }

@@ -36,7 +36,12 @@ fn others(scene: &Scene, server: &str) -> bool {
 
 /// The cells over transports that a rival has, too.
 fn contested<'a>(scene: &Scene<'a>, server: &str) -> Vec<Entry<'a>> {
-    let has = |entry: &&Entry| scene.rivals.iter().any(|other| other.cell.server != server && other.cell.transport == entry.cell.transport);
+    let has = |entry: &&Entry| {
+        scene
+            .rivals
+            .iter()
+            .any(|other| other.cell.server != server && other.cell.transport == entry.cell.transport)
+    };
     scene.rivals.iter().filter(has).copied().collect()
 }
 
@@ -69,13 +74,18 @@ fn beside(results: &Results, scene: &Scene, server: &str, cell: &Cell, metric: M
     if cell.server == server {
         return String::new();
     }
-    let same = |other: &Cell| other.transport == cell.transport && other.poll_interval_s == cell.poll_interval_s;
+    let same =
+        |other: &Cell| other.transport == cell.transport && other.poll_interval_s == cell.poll_interval_s;
     let Some(ours) = scene.entries.iter().map(|entry| entry.cell).find(|other| same(other)) else {
         return "nothing to compare".into();
     };
     let ratio = || {
-        let value = |cell: &Cell| cell.estimates.of(metric).map(|estimate| estimate.value).filter(|value| *value > 0.0);
-        value(cell).zip(value(ours)).map_or(String::new(), |(theirs, ours)| format!(" {}", super::format::number(theirs / ours)))
+        let value = |cell: &Cell| {
+            cell.estimates.of(metric).map(|estimate| estimate.value).filter(|value| *value > 0.0)
+        };
+        value(cell)
+            .zip(value(ours))
+            .map_or(String::new(), |(theirs, ours)| format!(" {}", super::format::number(theirs / ours)))
     };
     match verdict(ours, cell, metric, &results.comparisons) {
         Some(Verdict::NoDifference) => "no difference".into(),

@@ -64,7 +64,10 @@ impl Scale {
         let within = |value: &f64| *value >= self.low * 0.999 && *value <= self.high * 1.001;
         let with = |multiples: &[f64], every: usize| -> Vec<f64> {
             let powers = (first..=last).filter(|power| power.rem_euclid(every as i32) == 0);
-            powers.flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power))).filter(within).collect()
+            powers
+                .flat_map(|power| multiples.iter().map(move |m| m * 10f64.powi(power)))
+                .filter(within)
+                .collect()
         };
         let finer = [with(&[1.0, 2.0, 5.0], 1), with(&[1.0, 3.0], 1), with(&[1.0], 1), with(&[1.0], 2)];
         let fits = finer.into_iter().find(|ticks| ticks.len() <= most);

@@ -48,9 +48,7 @@ impl Entry<'_> {
 
     /// How often it polls.
     pub(crate) fn pause(&self) -> Option<String> {
-        self.cell.poll_interval_s.map(|interval| {
-            seconds(interval).plain().text()
-        })
+        self.cell.poll_interval_s.map(|interval| seconds(interval).plain().text())
     }
 
     /// In a sentence: `poll every 1 s`.
@@ -79,7 +77,10 @@ impl Scene<'_> {
     /// All that is known of the conditions, for sentences.
     pub(crate) fn described(&self) -> String {
         let facts = self.conditions.facts();
-        let told = facts.into_iter().filter(|fact| !fact.usual).map(|fact| fact.text.replace("round trip ", "a round trip of "));
+        let told = facts
+            .into_iter()
+            .filter(|fact| !fact.usual)
+            .map(|fact| fact.text.replace("round trip ", "a round trip of "));
         super::format::list(&told.collect::<Vec<_>>())
     }
 }
@@ -120,7 +121,9 @@ impl Conditions {
 
     fn facts(&self) -> [Fact; 8] {
         let fact = |text: String, usual| Fact { text, usual };
-        let limit = |kbps: f64| format!("{}\u{202f}Mbit/s", Figure { number: number(kbps / 1e3), unit: "" }.plain().number);
+        let limit = |kbps: f64| {
+            format!("{}\u{202f}Mbit/s", Figure { number: number(kbps / 1e3), unit: "" }.plain().number)
+        };
         let bandwidth = match (self.down_kbps, self.up_kbps) {
             (0.0, 0.0) => "unlimited bandwidth".into(),
             (down, 0.0) => format!("{} down", limit(down)),
@@ -180,7 +183,11 @@ impl<'a> Scenes<'a> {
         }
         // What varies is asked among scenes of one pattern of load: an idle run has other numbers by its nature.
         let varies = |pattern: Pattern| -> Vec<bool> {
-            let alike: Vec<_> = groups.iter().filter(|(conditions, _)| conditions.pattern == pattern).map(|(c, _)| c.facts()).collect();
+            let alike: Vec<_> = groups
+                .iter()
+                .filter(|(conditions, _)| conditions.pattern == pattern)
+                .map(|(c, _)| c.facts())
+                .collect();
             (0..8).map(|fact| alike.iter().any(|facts| facts[fact].text != alike[0][fact].text)).collect()
         };
         let first = groups.first().map(|(conditions, _)| (conditions.facts(), varies(conditions.pattern)));
@@ -191,11 +198,18 @@ impl<'a> Scenes<'a> {
         let usual = groups.first().map(|(conditions, _)| conditions.pattern);
         let titles = groups.iter().map(|(conditions, _)| {
             let pattern = conditions.pattern;
-            let known: Vec<_> = groups.iter().filter(|(other, _)| Some(other.pattern) == usual).map(|(c, _)| c.facts()).collect();
+            let known: Vec<_> = groups
+                .iter()
+                .filter(|(other, _)| Some(other.pattern) == usual)
+                .map(|(c, _)| c.facts())
+                .collect();
             title(conditions, if Some(pattern) == usual { &[] } else { &known }, &varies(pattern))
         });
         let titles: Vec<String> = titles.collect();
-        let scenes = groups.into_iter().zip(titles).map(|((conditions, cells), title)| scene(conditions, title, cells, server));
+        let scenes = groups
+            .into_iter()
+            .zip(titles)
+            .map(|((conditions, cells), title)| scene(conditions, title, cells, server));
         Self { server, common: common.unwrap_or_default(), scenes: scenes.collect() }
     }
 
@@ -215,7 +229,8 @@ fn title(conditions: &Conditions, usual: &[[Fact; 8]], varies: &[bool]) -> Strin
     let facts = conditions.facts();
     let unknown = |index: usize| usual.iter().all(|known| known[index].text != facts[index].text);
     let told = |index: usize| varies[index] || (!usual.is_empty() && unknown(index) && !facts[index].usual);
-    let mut said: Vec<&str> = (0..facts.len()).filter(|index| told(*index)).map(|index| facts[index].text.as_str()).collect();
+    let mut said: Vec<&str> =
+        (0..facts.len()).filter(|index| told(*index)).map(|index| facts[index].text.as_str()).collect();
     if said.is_empty() {
         said.push(&facts[6].text);
     }
@@ -223,7 +238,8 @@ fn title(conditions: &Conditions, usual: &[[Fact; 8]], varies: &[bool]) -> Strin
 }
 
 fn scene<'a>(conditions: Conditions, title: String, cells: Vec<&'a Cell>, server: &str) -> Scene<'a> {
-    let polls = cells.iter().filter(|cell| cell.server == server && cell.transport == Transport::Poll).count();
+    let polls =
+        cells.iter().filter(|cell| cell.server == server && cell.transport == Transport::Poll).count();
     let mut rivals: Vec<Entry> = cells.into_iter().map(|cell| Entry { cell, several: polls > 1 }).collect();
     rivals.sort_by(|a, b| {
         let interval = |entry: &Entry| entry.cell.poll_interval_s.unwrap_or(0.0);

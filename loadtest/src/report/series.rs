@@ -40,11 +40,20 @@ fn points(entry: &Entry) -> usize {
 fn panel(scene: &Scene, entry: &Entry) -> Markup {
     let repetitions = &entry.cell.repetitions;
     // One scale for a scene: side by side, equal heights are equal figures.
-    let all = || scene.entries.iter().flat_map(|entry| &entry.cell.repetitions).flat_map(|repetition| &repetition.series);
+    let all = || {
+        scene
+            .entries
+            .iter()
+            .flat_map(|entry| &entry.cell.repetitions)
+            .flat_map(|repetition| &repetition.series)
+    };
     let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
-    let x = Scale::linear(0.0, all().map(|point| point.at_s + point.seconds).fold(0.0, f64::max), left, right);
-    let delivered = Scale::linear(0.0, round_up(all().map(per_second).fold(0.0, f64::max)), MIDDLE - 8.0, top);
-    let latencies = || all().flat_map(|point| [point.latency_p50_ms, point.latency_p99_ms]).flatten().map(|ms| ms / 1e3);
+    let x =
+        Scale::linear(0.0, all().map(|point| point.at_s + point.seconds).fold(0.0, f64::max), left, right);
+    let delivered =
+        Scale::linear(0.0, round_up(all().map(per_second).fold(0.0, f64::max)), MIDDLE - 8.0, top);
+    let latencies =
+        || all().flat_map(|point| [point.latency_p50_ms, point.latency_p99_ms]).flatten().map(|ms| ms / 1e3);
     let low = latencies().fold(f64::INFINITY, f64::min);
     let high = latencies().fold(0.0, f64::max);
     let latency = (high > 0.0).then(|| Scale::logarithmic(low / 1.5, high * 1.5, bottom, MIDDLE + 4.0));
@@ -56,7 +65,8 @@ fn panel(scene: &Scene, entry: &Entry) -> Markup {
     );
     let draw = |repetition: &Repetition, class: &str, y: &Scale, of: &dyn Fn(&Point) -> Option<f64>| {
         let middle = |point: &Point| x.at(point.at_s + point.seconds / 2.0);
-        let points: Vec<(f64, f64)> = repetition.series.iter().filter_map(|point| Some((middle(point), y.at(of(point)?)))).collect();
+        let points: Vec<(f64, f64)> =
+            repetition.series.iter().filter_map(|point| Some((middle(point), y.at(of(point)?)))).collect();
         html! { path class={ "line thin " (class) @if !repetition.validity.valid { " invalid" } } d=(path(&points)) {} }
     };
     html! {

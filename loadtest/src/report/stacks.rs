@@ -37,8 +37,15 @@ const BYTES: Stack = Stack {
             Darkest is what was published.",
     unit: "per event",
     kinds: &[
-        ("payload", "payload"), ("envelope", "envelope"), ("heads", "heads"), ("framing", "framing"), ("controls", "controls"),
-        ("heartbeats", "heartbeats"), ("empty", "empty answers"), ("tcp", "TCP/IP"), ("total", "not told apart"),
+        ("payload", "payload"),
+        ("envelope", "envelope"),
+        ("heads", "heads"),
+        ("framing", "framing"),
+        ("controls", "controls"),
+        ("heartbeats", "heartbeats"),
+        ("empty", "empty answers"),
+        ("tcp", "TCP/IP"),
+        ("total", "not told apart"),
     ],
     segments: byte_segments,
     say: bytes,
@@ -57,7 +64,14 @@ const CPU: Stack = Stack {
     segments: cpu_segments,
     say: seconds,
     base: 1e-6,
-    estimate: |cell| cell.estimates.cpu_per_delivery.map(|e| Estimate { value: e.value / 1e9, low: e.low / 1e9, high: e.high / 1e9, ..e }),
+    estimate: |cell| {
+        cell.estimates.cpu_per_delivery.map(|e| Estimate {
+            value: e.value / 1e9,
+            low: e.low / 1e9,
+            high: e.high / 1e9,
+            ..e
+        })
+    },
     reasons: &["cpu"],
 };
 
@@ -67,7 +81,11 @@ const MEMORY: Stack = Stack {
     about: "What the server's resident set grew by when all were connected, and what the kernel holds for each connection. \
             The kernel's parts are of both ends, since client and server share this machine.",
     unit: "per connection",
-    kinds: &[("resident", "resident set"), ("slab", "kernel: sockets, inodes"), ("buffers", "kernel: TCP buffers")],
+    kinds: &[
+        ("resident", "resident set"),
+        ("slab", "kernel: sockets, inodes"),
+        ("buffers", "kernel: TCP buffers"),
+    ],
     segments: memory_segments,
     say: memory,
     base: 1024.0,
@@ -111,7 +129,11 @@ fn memory_segments(cell: &Cell) -> Option<Vec<f64>> {
     let memory = cell.total.memory?;
     let resident = memory.rss_bytes_per_connection?;
     let kernel = |bytes: Option<f64>| bytes.unwrap_or(0.0).max(0.0);
-    Some(vec![resident.max(0.0), kernel(memory.socket_slab_bytes_per_connection), kernel(memory.socket_buffer_bytes_per_connection)])
+    Some(vec![
+        resident.max(0.0),
+        kernel(memory.socket_slab_bytes_per_connection),
+        kernel(memory.socket_buffer_bytes_per_connection),
+    ])
 }
 
 /// The sections about bytes, processor and memory.
@@ -123,7 +145,8 @@ pub(crate) fn sections(scenes: &Scenes) -> Markup {
 pub(crate) fn byte_bars(scene: &Scene, width: f64) -> Option<(f64, Markup)> {
     const ROW: f64 = 38.0;
     let stack = &BYTES;
-    let entries: Vec<&Entry> = scene.entries.iter().filter(|entry| (stack.segments)(entry.cell).is_some()).collect();
+    let entries: Vec<&Entry> =
+        scene.entries.iter().filter(|entry| (stack.segments)(entry.cell).is_some()).collect();
     if entries.is_empty() {
         return None;
     }
@@ -132,7 +155,8 @@ pub(crate) fn byte_bars(scene: &Scene, width: f64) -> Option<(f64, Markup)> {
     let scale = Scale::linear(0.0, end, left, right);
     let axis = 8.0 + ROW * entries.len() as f64;
     let shown = kinds_used(stack, &entries);
-    let key: Vec<(&str, &str)> = stack.kinds.iter().zip(shown).filter(|(_, used)| *used).map(|(kind, _)| *kind).collect();
+    let key: Vec<(&str, &str)> =
+        stack.kinds.iter().zip(shown).filter(|(_, used)| *used).map(|(kind, _)| *kind).collect();
     let at = super::chart::place;
     let content = html! {
         @for (i, entry) in entries.iter().enumerate() {
@@ -166,7 +190,11 @@ pub(crate) fn rival_bars(entries: &[Entry]) -> Markup {
 }
 
 fn section(scenes: &Scenes, stack: &Stack) -> Markup {
-    let shown: Vec<&Scene> = scenes.scenes.iter().filter(|scene| scene.entries.iter().any(|entry| (stack.segments)(entry.cell).is_some())).collect();
+    let shown: Vec<&Scene> = scenes
+        .scenes
+        .iter()
+        .filter(|scene| scene.entries.iter().any(|entry| (stack.segments)(entry.cell).is_some()))
+        .collect();
     let all: Vec<&Entry> = shown.iter().flat_map(|scene| &scene.entries).collect();
     let used = kinds_used(stack, &all);
     let end = end(stack, &all);
@@ -198,7 +226,9 @@ fn section(scenes: &Scenes, stack: &Stack) -> Markup {
 
 /// Which kinds any of the bars has.
 fn kinds_used(stack: &Stack, entries: &[&Entry]) -> Vec<bool> {
-    let has = |entry: &&Entry, kind: usize| (stack.segments)(entry.cell).is_some_and(|segments| segments[kind] > 0.0);
+    let has = |entry: &&Entry, kind: usize| {
+        (stack.segments)(entry.cell).is_some_and(|segments| segments[kind] > 0.0)
+    };
     (0..stack.kinds.len()).map(|kind| entries.iter().any(|entry| has(entry, kind))).collect()
 }
 
@@ -209,7 +239,12 @@ fn segments(stack: &Stack, cell: &Cell, scale: &Scale) -> Vec<(f64, f64, &'stati
     let kinds = stack.kinds.iter().zip(sizes).filter(|(_, size)| *size > 0.0);
     kinds
         .map(|((class, name), size)| {
-            let part = (scale.at(from), scale.at(from + size), *class, format!("{name}: {}", (stack.say)(size).text()));
+            let part = (
+                scale.at(from),
+                scale.at(from + size),
+                *class,
+                format!("{name}: {}", (stack.say)(size).text()),
+            );
             from += size;
             part
         })
@@ -217,21 +252,33 @@ fn segments(stack: &Stack, cell: &Cell, scale: &Scale) -> Vec<(f64, f64, &'stati
 }
 
 fn reason<'a>(scenes: &'a Scenes, stack: &Stack) -> Option<&'a str> {
-    let mut cells = scenes.scenes.iter().flat_map(|scene| &scene.entries).map(|entry| &entry.cell.total.not_measured);
+    let mut cells =
+        scenes.scenes.iter().flat_map(|scene| &scene.entries).map(|entry| &entry.cell.total.not_measured);
     cells.find_map(|reasons| stack.reasons.iter().find_map(|name| reasons.get(*name))).map(String::as_str)
 }
 
 /// Where the common scale ends: invalid cells do not stretch it.
 fn end(stack: &Stack, entries: &[&Entry]) -> f64 {
     let valid = entries.iter().filter(|entry| entry.cell.validity.valid);
-    let sums = valid.filter_map(|entry| Some((stack.segments)(entry.cell)?.iter().sum::<f64>().max((stack.estimate)(entry.cell).map_or(0.0, |e| e.high))));
+    let sums = valid.filter_map(|entry| {
+        Some(
+            (stack.segments)(entry.cell)?
+                .iter()
+                .sum::<f64>()
+                .max((stack.estimate)(entry.cell).map_or(0.0, |e| e.high)),
+        )
+    });
     round_up(sums.fold(0.0, f64::max) / stack.base) * stack.base
 }
 
 /// Bars beside each other, on one scale.
 fn bars(stack: &Stack, entries: &[&Entry], end: f64, name: &dyn Fn(&Entry) -> String) -> Markup {
     let scale = Scale::linear(0.0, end, 0.0, 100.0);
-    let ticks: Vec<f64> = Scale::linear(0.0, end / stack.base, 0.0, 1.0).ticks(3).iter().map(|value| value * stack.base).collect();
+    let ticks: Vec<f64> = Scale::linear(0.0, end / stack.base, 0.0, 1.0)
+        .ticks(3)
+        .iter()
+        .map(|value| value * stack.base)
+        .collect();
     html! {
         dl.bars {
             @for entry in entries {
@@ -282,7 +329,13 @@ fn bar(stack: &Stack, cell: &Cell, total: f64, scale: &Scale) -> Markup {
 }
 
 fn table(scene: &Scene, stack: &Stack, used: &[bool]) -> Markup {
-    let kinds: Vec<(usize, &str)> = stack.kinds.iter().enumerate().filter(|(kind, _)| used[*kind]).map(|(kind, (_, name))| (kind, *name)).collect();
+    let kinds: Vec<(usize, &str)> = stack
+        .kinds
+        .iter()
+        .enumerate()
+        .filter(|(kind, _)| used[*kind])
+        .map(|(kind, (_, name))| (kind, *name))
+        .collect();
     html! {
         table {
             caption { (stack.title) ", " (scene.title) }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{
-    breakeven::{begins, said_seconds},
+    breakeven::{Prices, said_seconds},
     format::{bytes, count, factor, list, percent, seconds},
     model::{Cost, Load, Model},
     ranking::Ranking,
@@ -79,7 +79,8 @@ fn least(ranking: &Ranking, wording: &Wording) -> Markup {
 }
 
 fn open(open: &[(Entry, f64)], value: impl Fn(f64) -> String) -> Markup {
-    let said: Vec<String> = open.iter().map(|(entry, figure)| format!("{} ({})", entry.spoken(), value(*figure))).collect();
+    let said: Vec<String> =
+        open.iter().map(|(entry, figure)| format!("{} ({})", entry.spoken(), value(*figure))).collect();
     html! { @if !said.is_empty() { " Measured, but not compared with it: " (list(&said)) "." } }
 }
 
@@ -106,8 +107,11 @@ fn distance(scenes: &Scenes) -> Option<Markup> {
         Some(cell.total.latency.as_ref()?.at(0.99)? / 1e3)
     };
     let grown = |transport: Transport| Some((transport.name(), p99(near, transport)?, p99(far, transport)?));
-    let grown: Vec<_> = [Transport::Longpoll, Transport::Sse, Transport::Websocket].into_iter().filter_map(grown).collect();
-    let said = grown.iter().map(|(name, near, far)| format!("from {} to {} over {name}", seconds(*near).text(), seconds(*far).text()));
+    let grown: Vec<_> =
+        [Transport::Longpoll, Transport::Sse, Transport::Websocket].into_iter().filter_map(grown).collect();
+    let said = grown.iter().map(|(name, near, far)| {
+        format!("from {} to {} over {name}", seconds(*near).text(), seconds(*far).text())
+    });
     (!grown.is_empty()).then(|| {
         html! {
             "From a round trip of " (said_seconds(near.rtt_ms() / 1e3)) " to one of " (said_seconds(far.rtt_ms() / 1e3))
@@ -121,11 +125,22 @@ fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
     let rtt = scenes.main().map_or(model.range.rtt.0, |scene| scene.rtt_ms() / 1e3);
     let at = |cost, rate| {
         let load = Load { rate, interval: 0.0, rtt, payload: model.range.usual_payload, sharing: 100.0 };
-        begins(model, cost, &load, Transport::Poll)
+        Prices::of(model, cost).begins(&load, Transport::Poll)
     };
-    let known = |cost| model.techniques.get(&Transport::Poll).and_then(|poll| poll.errors.get(&cost)).map(|error| error.relative);
-    let costs: Vec<(Cost, f64)> = [Cost::Bytes, Cost::Cpu].into_iter().filter_map(|cost| Some((cost, known(cost)?))).collect();
-    let begins = |cost, rate| at(cost, rate).map_or("never within an hour".to_owned(), |tolerated| format!("from {} of tolerated staleness on", said_seconds(tolerated)));
+    let known = |cost| {
+        model
+            .techniques
+            .get(&Transport::Poll)
+            .and_then(|poll| poll.errors.get(&cost))
+            .map(|error| error.relative)
+    };
+    let costs: Vec<(Cost, f64)> =
+        [Cost::Bytes, Cost::Cpu].into_iter().filter_map(|cost| Some((cost, known(cost)?))).collect();
+    let begins = |cost, rate| {
+        at(cost, rate).map_or("never within an hour".to_owned(), |tolerated| {
+            format!("from {} of tolerated staleness on", said_seconds(tolerated))
+        })
+    };
     (!costs.is_empty()).then(|| {
         html! {
             "By the run's cost model"
@@ -141,7 +156,8 @@ fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
 fn exactly_once(results: &Results) -> Markup {
     let valid = || results.cells.iter().filter(|cell| cell.validity.valid);
     let sum = |of: fn(&Cell) -> u64| valid().map(of).sum::<u64>();
-    let (expected, delivered) = (sum(|cell| cell.total.exactly.expected), sum(|cell| cell.total.exactly.delivered));
+    let (expected, delivered) =
+        (sum(|cell| cell.total.exactly.expected), sum(|cell| cell.total.exactly.delivered));
     let (missed, twice) = (sum(|cell| cell.total.exactly.missed), sum(|cell| cell.total.exactly.duplicated));
     let (order, gaps) = (sum(|cell| cell.total.exactly.out_of_order), sum(|cell| cell.total.exactly.gaps));
     let holds = valid().all(|cell| cell.total.exactly.holds());
@@ -159,7 +175,11 @@ fn noise(results: &Results) -> Markup {
     let Some(noise) = &results.noise else {
         return html! { "The noise floor was not measured." };
     };
-    let floors: Vec<String> = noise.floors.iter().map(|floor| format!("{} in {}", percent(floor.relative), floor.metric.name().0)).collect();
+    let floors: Vec<String> = noise
+        .floors
+        .iter()
+        .map(|floor| format!("{} in {}", percent(floor.relative), floor.metric.name().0))
+        .collect();
     html! { "Runs of the very same thing differed by up to " (list(&floors)) "; what differs by less is called no difference." }
 }
 
@@ -175,7 +195,11 @@ fn validity(results: &Results) -> Markup {
 
 /// Where the server's ledger and the load test's sockets saw different sums.
 fn disagreement(results: &Results) -> Option<Markup> {
-    let disagree: Vec<&Cell> = results.cells.iter().filter(|cell| cell.validity.valid && cell.total.wire.agree == Some(false)).collect();
+    let disagree: Vec<&Cell> = results
+        .cells
+        .iter()
+        .filter(|cell| cell.validity.valid && cell.total.wire.agree == Some(false))
+        .collect();
     let worst = disagree.iter().copied().max_by(|a, b| off(a).total_cmp(&off(b)))?;
     Some(html! {
         span.bad { "In " (disagree.len()) " valid cells the server's ledger and the load test's own sockets disagree" }
@@ -186,6 +210,7 @@ fn disagreement(results: &Results) -> Option<Markup> {
 fn off(cell: &Cell) -> f64 {
     let wire = &cell.total.wire;
     let sockets = (wire.sockets.in_bytes + wire.sockets.out_bytes) as f64;
-    let ledger = wire.ledger.as_ref().map_or(sockets, |ledger| (ledger.inward.sum() + ledger.out.sum()) as f64);
+    let ledger =
+        wire.ledger.as_ref().map_or(sockets, |ledger| (ledger.inward.sum() + ledger.out.sum()) as f64);
     if sockets > 0.0 { (ledger - sockets).abs() / sockets } else { 0.0 }
 }

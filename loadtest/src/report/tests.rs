@@ -1,13 +1,8 @@
-//! The page and the picture as a whole.
+//! The page, the picture and the model as a whole, on a run that nobody measured.
 
-use crate::{report::render, sample};
-
+mod breakeven;
+mod files;
 mod made_up;
-
-#[test]
-fn writes_the_sample() {
-    std::fs::write("/tmp/shot/sample.html", render(&sample::results())).unwrap();
-    std::fs::write("/tmp/shot/made_up.html", render(&made_up::run())).unwrap();
-    std::fs::write("/tmp/shot/made_up.svg", crate::report::picture(&made_up::run())).unwrap();
-    std::fs::write("/tmp/shot/made_up.json", serde_json::to_string(&made_up::run()).unwrap()).unwrap();
-}
+mod model;
+mod page;
+mod summary;

@@ -2,19 +2,20 @@
 
 use maud::{Markup, html};
 
-use super::{Cheapest, Outcome, RATES, STALENESS, cheapest};
+use super::{Cheapest, Outcome, Prices, RATES, STALENESS};
 use crate::{
     report::{
         chart::{Frame, path, place},
         contour::{Grid, Region, regions},
         format::{count, rate, seconds},
-        model::{Cost, Load, Model},
+        model::{Cost, Load},
         scale::Scale,
     },
     results::Transport,
 };
 
-pub(crate) const FRAME: Frame = Frame { width: 420.0, height: 330.0, left: 54.0, right: 12.0, top: 10.0, bottom: 38.0 };
+pub(crate) const FRAME: Frame =
+    Frame { width: 420.0, height: 330.0, left: 54.0, right: 12.0, top: 10.0, bottom: 38.0 };
 
 const GRID: Grid = Grid { columns: 66, rows: 60, aspect: 3.0 };
 
@@ -25,15 +26,29 @@ const WORTH_A_WORD: f64 = 0.003;
 pub(crate) type Measured = (f64, f64, bool);
 
 /// A map for one cost and one set of conditions (whose rate and interval are of no meaning).
-pub(crate) fn map(model: &Model, cost: Cost, conditions: &Load, measured: &[Measured], label: &str) -> Markup {
+pub(crate) fn map(
+    prices: &Prices,
+    cost: Cost,
+    conditions: &Load,
+    measured: &[Measured],
+    label: &str,
+) -> Markup {
     let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
     let x = Scale::logarithmic(RATES.0, RATES.1, left, right);
     let y = Scale::logarithmic(STALENESS.0, STALENESS.1, bottom, top);
-    let at = |u: f64, v: f64| cheapest(model, cost, &Load { rate: x.value(u), ..*conditions }, y.value(v));
+    let at = |u: f64, v: f64| prices.cheapest(&Load { rate: x.value(u), ..*conditions }, y.value(v));
     let found = regions(GRID, |u, v| at(u, v).outcome.0);
     let spot = |(u, v): (f64, f64)| (left + u * (right - left), bottom + v * (top - bottom));
-    let ticks = [(1.0 / 3600.0, "1/h"), (1.0 / 60.0, "1/min"), (0.1, "0.1/s"), (1.0, "1/s"), (10.0, "10/s"), (100.0, "100/s")];
-    let ticks: Vec<(f64, String)> = ticks.iter().map(|(value, text)| (x.at(*value), (*text).to_owned())).collect();
+    let ticks = [
+        (1.0 / 3600.0, "1/h"),
+        (1.0 / 60.0, "1/min"),
+        (0.1, "0.1/s"),
+        (1.0, "1/s"),
+        (10.0, "10/s"),
+        (100.0, "100/s"),
+    ];
+    let ticks: Vec<(f64, String)> =
+        ticks.iter().map(|(value, text)| (x.at(*value), (*text).to_owned())).collect();
     let busy = (cost == Cost::Cpu).then(|| cores(conditions, at));
     html! {
         (FRAME.svg(&format!("{label}. {}", spoken(&found)), &html! {
@@ -72,13 +87,16 @@ fn words(region: &Region, (x, y): (f64, f64), (wide, high): (f64, f64)) -> Marku
     let (main, sub) = match names[..] {
         [] => ("none is so fresh".to_owned(), Vec::new()),
         [one] => (one.to_owned(), Vec::new()),
-        _ if names.len() > 3 => ("no difference".to_owned(), vec![names[..2].join(" · "), names[2..].join(" · ")]),
+        _ if names.len() > 3 => {
+            ("no difference".to_owned(), vec![names[..2].join(" · "), names[2..].join(" · ")])
+        }
         _ => ("no difference".to_owned(), vec![names.join(" · ")]),
     };
     // Half the width of a character: of bold 12 px, and below of 11 px.
     let fits = |text: &str, half: f64| text.chars().count() as f64 * half <= wide;
     let lines = sub.len() as f64;
-    let sub: Vec<String> = if high >= 5.0 + 7.0 * lines && sub.iter().all(|line| fits(line, 2.9)) { sub } else { Vec::new() };
+    let sub: Vec<String> =
+        if high >= 5.0 + 7.0 * lines && sub.iter().all(|line| fits(line, 2.9)) { sub } else { Vec::new() };
     let first = y + 4.0 - 7.0 * sub.len() as f64;
     html! {
         @if high >= 5.0 && fits(&main, 3.3) {
@@ -99,7 +117,8 @@ fn cores(conditions: &Load, at: impl Fn(f64, f64) -> Cheapest) -> Vec<Vec<(f64, 
     for outline in &region.outlines {
         // Begin at the border, so that no line is cut where the outline happens to begin.
         let begin = outline.iter().position(|point| border(*point)).unwrap_or(0);
-        let turned: Vec<(f64, f64)> = outline.iter().copied().cycle().skip(begin).take(outline.len()).collect();
+        let turned: Vec<(f64, f64)> =
+            outline.iter().copied().cycle().skip(begin).take(outline.len()).collect();
         lines.extend(turned.split(|point| border(*point)).filter(|line| line.len() > 1).map(<[_]>::to_vec));
     }
     lines

@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::{
-    cheapest,
+    Prices,
     draw::{legend, map, name, said_rate, said_seconds, title},
 };
 use crate::{
@@ -73,7 +73,10 @@ fn costs(model: &Model) -> Vec<Cost> {
 pub(crate) fn default_map(results: &Results, model: &Model, rtt: f64) -> Option<(Cost, Markup)> {
     let cost = *costs(model).first()?;
     let load = conditions(model, rtt, SUBSCRIBERS[1]);
-    Some((cost, map(model, cost, &load, &measured(results, model, rtt), &label(cost, &load))))
+    Some((
+        cost,
+        map(&Prices::of(model, cost), cost, &load, &measured(results, model, rtt), &label(cost, &load)),
+    ))
 }
 
 fn conditions(model: &Model, rtt: f64, sharing: f64) -> Load {
@@ -87,12 +90,22 @@ fn multiples(cost: Cost) -> &'static [f64] {
 
 /// A cost is drawn if at least two transports can be predicted, and their predictions were checked.
 fn drawable(model: &Model, cost: Cost) -> bool {
-    model.techniques.values().filter(|technique| technique.parts.contains_key(&cost) && technique.errors.contains_key(&cost)).count() > 1
+    model
+        .techniques
+        .values()
+        .filter(|technique| technique.parts.contains_key(&cost) && technique.errors.contains_key(&cost))
+        .count()
+        > 1
 }
 
 /// The round-trip times of the run; of more than three the least, the middle and the greatest.
 fn round_trips(results: &Results, model: &Model) -> Vec<f64> {
-    let mut trips: Vec<f64> = results.cells.iter().filter(|cell| cell.server == model.server && cell.validity.valid).map(|cell| cell.rtt_ms / 1e3).collect();
+    let mut trips: Vec<f64> = results
+        .cells
+        .iter()
+        .filter(|cell| cell.server == model.server && cell.validity.valid)
+        .map(|cell| cell.rtt_ms / 1e3)
+        .collect();
     trips.sort_by(f64::total_cmp);
     trips.dedup();
     if trips.len() > 3 { vec![trips[0], trips[trips.len() / 2], trips[trips.len() - 1]] } else { trips }
@@ -100,7 +113,10 @@ fn round_trips(results: &Results, model: &Model) -> Vec<f64> {
 
 /// What was measured at a round-trip time.
 fn measured(results: &Results, model: &Model, rtt: f64) -> Vec<(f64, f64, bool)> {
-    let of = results.cells.iter().filter(|cell| cell.server == model.server && cell.validity.valid && cell.rtt_ms / 1e3 == rtt);
+    let of = results
+        .cells
+        .iter()
+        .filter(|cell| cell.server == model.server && cell.validity.valid && cell.rtt_ms / 1e3 == rtt);
     of.filter_map(|cell| {
         let staleness = cell.total.latency.as_ref()?.at(0.99)? / 1e3;
         Some((cell.rate / cell.topics.max(1) as f64, staleness, cell.purpose == Purpose::Check))
@@ -119,16 +135,17 @@ fn caption(cost: Cost, conditions: &Load) -> String {
 
 fn panel(results: &Results, model: &Model, cost: Cost, conditions: &Load) -> Markup {
     let label = label(cost, conditions);
+    let prices = Prices::of(model, cost);
     html! {
         figure {
             figcaption { b { (caption(cost, conditions)) } }
-            (map(model, cost, conditions, &measured(results, model, conditions.rtt), &label))
-            details { summary { "The same as a table" } (scrolling("The same as a table", &table(model, cost, conditions, &label))) }
+            (map(&prices, cost, conditions, &measured(results, model, conditions.rtt), &label))
+            details { summary { "The same as a table" } (scrolling("The same as a table", &table(&prices, cost, conditions, &label))) }
         }
     }
 }
 
-fn table(model: &Model, cost: Cost, conditions: &Load, label: &str) -> Markup {
+fn table(prices: &Prices, cost: Cost, conditions: &Load, label: &str) -> Markup {
     html! {
         table {
             caption { (label) }
@@ -138,7 +155,7 @@ fn table(model: &Model, cost: Cost, conditions: &Load, label: &str) -> Markup {
                     tr {
                         th scope="row" { (said_seconds(tolerated)) }
                         @for rate in RATES {
-                            @let place = cheapest(model, cost, &Load { rate, ..*conditions }, tolerated);
+                            @let place = prices.cheapest(&Load { rate, ..*conditions }, tolerated);
                             td.left {
                                 (name(place.outcome))
                                 @if let Some(load) = place.load {
@@ -167,14 +184,20 @@ pub(crate) fn figure(cost: Cost, value: f64) -> String {
     match cost {
         Cost::Bytes => format!("{}/s", bytes(value).text()),
         Cost::Cpu => format!("{}/s", seconds(value).text()),
-        Cost::Requests => if value == 0.0 { Figure { number: "no requests".into(), unit: "" } } else { rate(value) }.text(),
+        Cost::Requests => {
+            if value == 0.0 { Figure { number: "no requests".into(), unit: "" } } else { rate(value) }.text()
+        }
     }
 }
 
 /// The errors of a cost, by transport.
 fn errors(model: &Model, cost: Cost) -> String {
-    let of = model.techniques.iter().filter_map(|(transport, technique)| Some((transport, technique.errors.get(&cost)?)));
-    let said: Vec<String> = of.map(|(transport, error)| format!("{} {}", transport.name(), percent(error.relative))).collect();
+    let of = model
+        .techniques
+        .iter()
+        .filter_map(|(transport, technique)| Some((transport, technique.errors.get(&cost)?)));
+    let said: Vec<String> =
+        of.map(|(transport, error)| format!("{} {}", transport.name(), percent(error.relative))).collect();
     format!("model's error: {}", said.join(", "))
 }
 
@@ -196,6 +219,8 @@ fn rules(costs: &[Cost]) -> String {
     if costs.len() < 2 {
         return String::new();
     }
-    let shown = costs.iter().map(|cost| format!(".maps:has(#cost-{0}:checked) .{0} {{ display: block }}\n", cost.slug()));
+    let shown = costs
+        .iter()
+        .map(|cost| format!(".maps:has(#cost-{0}:checked) .{0} {{ display: block }}\n", cost.slug()));
     format!("@supports selector(:has(*)) {{ .maps .map {{ display: none }}\n{}}}", shown.collect::<String>())
 }

@@ -90,13 +90,13 @@ fn compare<'a>(
     anatomy: Anatomy,
     kept_out: bool,
 ) -> impl Iterator<Item = Check> + use<'a> {
-    technique.parts.iter().filter_map(move |(&cost, parts)| {
+    technique.parts.keys().filter_map(move |&cost| {
         let drivers = drivers(transport, cell, cost);
         Some(Check {
             cell: cell.id.clone(),
             transport,
             cost,
-            predicted: parts.iter().map(|part| part.predict(&drivers)).sum(),
+            predicted: drivers.times(&technique.coefficients(cost)?),
             measured: measured(cell, cost, anatomy)?,
             kept_out,
         })

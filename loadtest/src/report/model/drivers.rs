@@ -42,6 +42,10 @@ pub(crate) enum Term {
 }
 
 impl Term {
+    /// All, in the order of tables.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Full, Self::Empty, Self::Event, Self::PayloadByte, Self::Publish, Self::Second];
+
     /// As in 'so many bytes … ', after the figure.
     pub(crate) fn per(self) -> &'static str {
         match self {
@@ -76,6 +80,11 @@ impl Drivers {
             payload: load.rate * load.payload,
             publishes: load.rate / load.sharing.max(1.0),
         }
+    }
+
+    /// What it all costs, at so much per term, in the order of [`Term::ALL`].
+    pub(crate) fn times(&self, coefficients: &[f64; Term::ALL.len()]) -> f64 {
+        Term::ALL.iter().zip(coefficients).map(|(term, coefficient)| self.of_term(*term) * coefficient).sum()
     }
 
     /// How often a term occurs.

@@ -39,7 +39,8 @@ pub(super) struct Anatomy {
 
 /// The model of a server; `None` where no valid cell of it can be fitted.
 pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
-    let usable: Vec<&Cell> = results.cells.iter().filter(|cell| cell.server == server && usable(cell)).collect();
+    let usable: Vec<&Cell> =
+        results.cells.iter().filter(|cell| cell.server == server && usable(cell)).collect();
     let (held_out, fitted): (Vec<&Cell>, Vec<&Cell>) =
         usable.iter().copied().partition(|cell| cell.purpose == Purpose::Check);
     if fitted.is_empty() {
@@ -47,7 +48,9 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
     }
     let anatomy = Anatomy {
         ledger: usable.iter().all(|cell| cell.total.wire.ledger.is_some()),
-        tcp: usable.iter().all(|cell| cell.total.wire.ledger.as_ref().is_some_and(|ledger| ledger.tcp.is_some())),
+        tcp: usable
+            .iter()
+            .all(|cell| cell.total.wire.ledger.as_ref().is_some_and(|ledger| ledger.tcp.is_some())),
         cpu: usable.iter().all(|cell| cell.total.cpu.is_some()),
     };
     let mut notes = anatomy.notes();
@@ -94,10 +97,15 @@ impl Anatomy {
     fn notes(self) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.ledger {
-            notes.push("The server keeps no ledger: bytes are those of the load test's own sockets, in one sum.".into());
+            notes.push(
+                "The server keeps no ledger: bytes are those of the load test's own sockets, in one sum."
+                    .into(),
+            );
         }
         if !self.tcp {
-            notes.push("TCP/IP's own bytes are not in the model, since they were not measured everywhere.".into());
+            notes.push(
+                "TCP/IP's own bytes are not in the model, since they were not measured everywhere.".into(),
+            );
         }
         if !self.cpu {
             notes.push("There is no map of server CPU, since it was not measured everywhere.".into());
@@ -151,9 +159,10 @@ fn assume_empty(parts: &mut BTreeMap<Cost, Vec<Part>>) {
     let coefficient = |part: &Part, term| {
         part.terms.iter().position(|t| *t == term).map_or(0.0, |index| part.coefficients[index])
     };
-    let heads = parts[&Cost::Bytes].iter().find(|part| part.name == "heads").map_or(0.0, |part| {
-        coefficient(part, Term::Full)
-    });
+    let heads = parts[&Cost::Bytes]
+        .iter()
+        .find(|part| part.name == "heads")
+        .map_or(0.0, |part| coefficient(part, Term::Full));
     for part in parts.values_mut().flatten() {
         let full = if part.name == "empty" { heads } else { coefficient(part, Term::Full) };
         if let Some(index) = part.terms.iter().position(|term| *term == Term::Empty) {
@@ -165,7 +174,9 @@ fn assume_empty(parts: &mut BTreeMap<Cost, Vec<Part>>) {
 fn assumptions(transport: Transport, cells: &[&Cell], anatomy: Anatomy) -> Vec<String> {
     let name = transport.name();
     if asks(transport) {
-        let note = format!("No {name} came back empty while measured; its empty answers are taken to cost what a full one costs without its events.");
+        let note = format!(
+            "No {name} came back empty while measured; its empty answers are taken to cost what a full one costs without its events."
+        );
         return if never_empty(cells) { vec![note] } else { Vec::new() };
     }
     let beats = cells.iter().filter_map(|cell| cell.total.wire.ledger.as_ref());
@@ -245,7 +256,8 @@ fn per_subscriber_second(cell: &Cell, total: f64) -> f64 {
 fn range(cells: &[&Cell]) -> Range {
     let span = |of: &dyn Fn(&Cell) -> f64| {
         let values = cells.iter().map(|cell| of(cell));
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+        values
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
     };
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     cells.iter().for_each(|cell| *counts.entry(cell.payload_bytes).or_default() += 1);

@@ -111,11 +111,7 @@ impl Plan {
 
     /// The servers; `fanlight` if none is named.
     pub fn servers(&self) -> BTreeMap<String, Server> {
-        if self.servers.is_empty() {
-            [("fanlight".to_owned(), Server::default())].into()
-        } else {
-            self.servers.clone()
-        }
+        if self.servers.is_empty() { [("fanlight".to_owned(), Server::default())].into() } else { self.servers.clone() }
     }
 
     /// All cells, in their order, and before them those for the noise floor.
@@ -135,11 +131,8 @@ impl Plan {
                 }
             }
         }
-        let Some(first) = specs.iter().find(|spec| spec.load.pattern != Pattern::Idle).cloned() else {
-            return Ok(specs);
-        };
-        let noise =
-            (1..=self.noise).map(|n| Spec { purpose: Purpose::Noise, again: n, repeat: 1, ..first.clone() });
+        let Some(first) = specs.iter().find(|spec| spec.load.pattern != Pattern::Idle).cloned() else { return Ok(specs) };
+        let noise = (1..=self.noise).map(|n| Spec { purpose: Purpose::Noise, again: n, repeat: 1, ..first.clone() });
         let mut all: Vec<Spec> = noise.collect();
         all.extend(specs);
         Ok(all)
@@ -152,10 +145,8 @@ impl Plan {
     pub fn estimate(&self) -> Result<Duration, String> {
         let each = |spec: &Spec| {
             let load = &spec.load;
-            let polls =
-                if load.transport == Transport::Poll { load.poll_interval * 2 } else { Duration::ZERO };
-            (load.warm_up + load.time + polls + load.rtt * 4 + Duration::from_millis(400))
-                * spec.repeat as u32
+            let polls = if load.transport == Transport::Poll { load.poll_interval * 2 } else { Duration::ZERO };
+            (load.warm_up + load.time + polls + load.rtt * 4 + Duration::from_millis(400)) * spec.repeat as u32
         };
         Ok(self.specs()?.iter().map(each).sum())
     }

@@ -158,8 +158,7 @@ mod tests {
 
     #[test]
     fn a_round_trip_takes_what_it_should() {
-        let relay =
-            Relay::start(echo(), Shape { rtt: Duration::from_millis(80), ..Shape::default() }).unwrap();
+        let relay = Relay::start(echo(), Shape { rtt: Duration::from_millis(80), ..Shape::default() }).unwrap();
         let mut stream = TcpStream::connect(relay.addr).unwrap();
         // The handshake's round trip comes first.
         let first = trip(&mut stream, 100);
@@ -180,8 +179,7 @@ mod tests {
 
     #[test]
     fn an_end_is_passed_on() {
-        let relay =
-            Relay::start(echo(), Shape { rtt: Duration::from_millis(20), ..Shape::default() }).unwrap();
+        let relay = Relay::start(echo(), Shape { rtt: Duration::from_millis(20), ..Shape::default() }).unwrap();
         let mut stream = TcpStream::connect(relay.addr).unwrap();
         stream.write_all(b"hello").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();

@@ -123,9 +123,7 @@ impl Spec {
             Pattern::Idle => format!(" {} idle", load.subscribers),
             Pattern::Storm => format!(" {} × {}/s, reconnect storm", load.subscribers, load.rate),
             Pattern::Slow => format!(" {} × {}/s, {} slow", load.subscribers, load.rate, percent(load.share)),
-            Pattern::Churn => {
-                format!(" {} × {}/s, {}/s renewed", load.subscribers, load.rate, percent(load.share))
-            }
+            Pattern::Churn => format!(" {} × {}/s, {}/s renewed", load.subscribers, load.rate, percent(load.share)),
         };
         if load.pattern != Pattern::Idle {
             id += &format!(" {} B", load.payload);
@@ -160,8 +158,7 @@ impl Matrix {
         let named = self.server.as_ref().map_or_else(|| servers.keys().cloned().collect(), OneOrMany::list);
         let mut specs = Vec::new();
         for server in named {
-            let held =
-                servers.get(&server).ok_or_else(|| format!("there is no server `{server}` in the plan"))?;
+            let held = servers.get(&server).ok_or_else(|| format!("there is no server `{server}` in the plan"))?;
             let adapter = held.adapter(&server)?;
             let transports = match &self.transport {
                 Some(transports) => transports.list(),

@@ -42,11 +42,7 @@ impl By {
                 scratch.extend(samples.iter().map(|sample| sample.above / sample.below));
                 scratch.sort_by(f64::total_cmp);
                 let middle = scratch.len() / 2;
-                if scratch.len() % 2 == 1 {
-                    scratch[middle]
-                } else {
-                    f64::midpoint(scratch[middle - 1], scratch[middle])
-                }
+                if scratch.len() % 2 == 1 { scratch[middle] } else { f64::midpoint(scratch[middle - 1], scratch[middle]) }
             }
         }
     }
@@ -108,8 +104,7 @@ pub fn verdict(a: Option<Estimate>, b: Option<Estimate>, floor: f64) -> Verdict 
 
 /// The largest difference between two of several runs of the same thing, as a share of the smaller.
 pub fn floor(runs: &[Estimates], metric: Metric) -> Option<f64> {
-    let values: Vec<f64> =
-        runs.iter().filter_map(|run| run.of(metric)).map(|estimate| estimate.value).collect();
+    let values: Vec<f64> = runs.iter().filter_map(|run| run.of(metric)).map(|estimate| estimate.value).collect();
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     (values.len() > 1 && least > 0.0).then(|| (most - least) / least)
@@ -177,8 +172,7 @@ mod tests {
 
     #[test]
     fn the_noise_floor_hides_what_is_smaller() {
-        let estimate =
-            |value: f64| Some(Estimate { value, low: value * 0.999, high: value * 1.001, samples: 8 });
+        let estimate = |value: f64| Some(Estimate { value, low: value * 0.999, high: value * 1.001, samples: 8 });
         assert_eq!(verdict(estimate(100.0), estimate(104.0), 0.0), Verdict::Higher);
         assert_eq!(verdict(estimate(100.0), estimate(96.0), 0.0), Verdict::Lower);
         assert_eq!(verdict(estimate(100.0), estimate(104.0), 0.05), Verdict::NoDifference);

@@ -17,7 +17,7 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
             p.about { "Latency counts from when an event was due. CPU is the server's, for one event to one subscriber. "
                 "An invalid row could have been shaped by the load test itself: it is shown, and compared with nothing." }
             @if scenes.scenes.is_empty() { p.quiet { "Nothing was measured to be compared." } }
-            @for scene in &scenes.scenes {
+            div.glances { @for scene in &scenes.scenes {
                 (scrolling(&format!("Figures, {}", scene.title), &html! {
                     table.glance {
                         caption { b { (scene.title) } }
@@ -39,7 +39,7 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
                         tbody { @for entry in &scene.entries { (row(scene, entry)) } }
                     }
                 }))
-            }
+            } }
         }
     }
 }

@@ -34,7 +34,8 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
 }
 
 fn points(entry: &Entry) -> usize {
-    entry.cell.repetitions.iter().map(|repetition| repetition.series.len()).sum()
+    let delivered = entry.cell.total.exactly.delivered > 0;
+    if delivered { entry.cell.repetitions.iter().map(|repetition| repetition.series.len()).sum() } else { 0 }
 }
 
 fn panel(scene: &Scene, entry: &Entry) -> Markup {

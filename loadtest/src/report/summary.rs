@@ -137,16 +137,19 @@ fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
     let costs: Vec<(Cost, f64)> =
         [Cost::Bytes, Cost::Cpu].into_iter().filter_map(|cost| Some((cost, known(cost)?))).collect();
     let begins = |cost, rate| {
-        at(cost, rate).map_or("never within an hour".to_owned(), |tolerated| {
-            format!("from {} of tolerated staleness on", said_seconds(tolerated))
-        })
+        html! {
+            @match at(cost, rate) {
+                Some(tolerated) => { "from " b { (said_seconds(tolerated)) } " of tolerated staleness on" }
+                None => { b { "nowhere" } " up to an hour" }
+            }
+        }
     };
     (!costs.is_empty()).then(|| {
         html! {
             "By the run's cost model"
             @for (i, (cost, error)) in costs.iter().enumerate() {
                 @if i > 0 { "; in " } @else { " polling is the cheapest in " }
-                (cost.name()) " (error of its prediction " (percent(*error)) "): at one event a second " b { (begins(*cost, 1.0)) } ", at one a minute " b { (begins(*cost, 1.0 / 60.0)) }
+                (cost.name()) " (error of its prediction " (percent(*error)) "): at one event a second " (begins(*cost, 1.0)) ", at one a minute " (begins(*cost, 1.0 / 60.0))
             }
             ". The map below shows the rest."
         }

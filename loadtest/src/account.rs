@@ -8,8 +8,8 @@ use crate::{
     ledger,
     relay::Strain,
     results::{
-        Connecting, Cpu, CpuSource, Exactly, Generator, LedgerBytes, Measures, Memory, Pattern, Resume, SocketBytes,
-        Transport, Wire,
+        Connecting, Cpu, CpuSource, Exactly, Generator, LedgerBytes, Measures, Memory, Pattern, Resume,
+        SocketBytes, Transport, Wire,
     },
     stats::Latencies,
     watch::{Kernel, Seen},
@@ -118,7 +118,8 @@ impl Account {
         self.seconds += other.seconds;
         self.looked_seconds += other.looked_seconds;
         self.published += other.published;
-        let Exactly { established, expected, delivered, missed, duplicated, out_of_order, gaps } = other.exactly;
+        let Exactly { established, expected, delivered, missed, duplicated, out_of_order, gaps } =
+            other.exactly;
         self.exactly.established = self.exactly.established.min(established);
         self.exactly.expected += expected;
         self.exactly.delivered += delivered;
@@ -166,14 +167,22 @@ impl Account {
         let exchange = self.exchange.distribution();
         if exchange.is_none() {
             let streams = self.transport.streams();
-            missing("exchange", if streams { "a stream is one exchange" } else { "no exchange ended in the window" });
+            missing(
+                "exchange",
+                if streams { "a stream is one exchange" } else { "no exchange ended in the window" },
+            );
         }
         let cpu = self.processor();
         match (&cpu, self.source) {
-            (None, None) => missing("cpu", "the server is not a process of this load test, and has no metrics"),
+            (None, None) => {
+                missing("cpu", "the server is not a process of this load test, and has no metrics")
+            }
             (None, Some(_)) => missing("cpu", "the server could not be looked at"),
             (Some(cpu), _) if cpu.user_ns.is_none() => {
-                missing("cpu.user_ns", "too little processor time for the kernel's samples to tell how it was split");
+                missing(
+                    "cpu.user_ns",
+                    "too little processor time for the kernel's samples to tell how it was split",
+                );
             }
             _ => {}
         }
@@ -181,7 +190,10 @@ impl Account {
         match &memory {
             None => missing("memory", "the server could not be looked at"),
             Some(memory) if memory.rss_bytes_per_connection.is_none() => {
-                missing("memory.rss_bytes_per_connection", "fewer than 500 subscribers do not stand out of the noise");
+                missing(
+                    "memory.rss_bytes_per_connection",
+                    "fewer than 500 subscribers do not stand out of the noise",
+                );
             }
             _ => {}
         }
@@ -245,7 +257,8 @@ impl Account {
     fn memory(&self) -> Option<Memory> {
         let [before, connected] = self.memory?;
         let each = |before: u64, now: u64| {
-            (self.subscribers >= MEMORABLE).then(|| now.saturating_sub(before) as f64 / self.subscribers as f64)
+            (self.subscribers >= MEMORABLE)
+                .then(|| now.saturating_sub(before) as f64 / self.subscribers as f64)
         };
         let (before, connected) = (before.rss_bytes?, connected.rss_bytes?);
         let [kernel, kernel_connected] = self.kernel;

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{http::{self, Place}, results::Clock};
+use crate::{
+    http::{self, Place},
+    results::Clock,
+};
 
 /// Exchanges.
 const EXCHANGES: usize = 9;
@@ -48,12 +51,17 @@ pub fn estimate(place: &Place) -> io::Result<Clock> {
 
 /// It was the server's time at some moment between sending and receiving.
 fn clock(exchange: Exchange) -> Clock {
-    let since = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0;
+    let since = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1000.0
+    };
     let (sent, received) = (since(exchange.sent), since(exchange.received));
     // `Date` is cut off to seconds: on average it was half of one later.
     let grain = exchange.grain.as_secs_f64() * 1000.0;
     let server = since(exchange.server) + grain / 2.0;
-    Clock { offset_ms: server - f64::midpoint(sent, received), error_ms: (received - sent) / 2.0 + grain / 2.0 }
+    Clock {
+        offset_ms: server - f64::midpoint(sent, received),
+        error_ms: (received - sent) / 2.0 + grain / 2.0,
+    }
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).

@@ -25,7 +25,12 @@ pub use load::{Goal, Load};
 pub(crate) use pressure::{thread_cpu, thread_waited};
 pub(crate) use tally::Sums;
 
-use crate::{results::Generator, stats::Latencies, watch::Watch, wire::mark::{Mark, Marks}};
+use crate::{
+    results::Generator,
+    stats::Latencies,
+    watch::Watch,
+    wire::mark::{Mark, Marks},
+};
 use pressure::Pressure;
 use publisher::{Publisher, Schedule};
 use subscriber::Subscriber;
@@ -115,7 +120,9 @@ pub enum Error {
         why: String,
     },
     /// Subscribers get nothing.
-    #[error("none of {0} subscribers received a marked event within {1:.0} s: they subscribe to something else than is published to{2}")]
+    #[error(
+        "none of {0} subscribers received a marked event within {1:.0} s: they subscribe to something else than is published to{2}"
+    )]
     Unmarked(usize, f64, String),
     /// Publishing does not work.
     #[error("publishing: {0}")]

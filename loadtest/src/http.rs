@@ -52,11 +52,16 @@ impl Place {
     pub fn parse(url: &str) -> Result<Self, String> {
         let Some(rest) = url.strip_prefix("http://") else {
             let tls = url.starts_with("https://");
-            let hint = if tls { ": the load test speaks no TLS; point it at the server behind the proxy" } else { "" };
+            let hint = if tls {
+                ": the load test speaks no TLS; point it at the server behind the proxy"
+            } else {
+                ""
+            };
             return Err(format!("`{url}` does not begin with http://{hint}"));
         };
         let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
-        let port = authority.rsplit_once(':').is_some_and(|(_, port)| port.chars().all(|c| c.is_ascii_digit()));
+        let port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.chars().all(|c| c.is_ascii_digit()));
         let named = if port { authority.to_owned() } else { format!("{authority}:80") };
         let mut found = named.to_socket_addrs().map_err(|error| format!("`{url}`: {error}"))?;
         let addr = found.next().ok_or_else(|| format!("`{url}`: the host has no address"))?;

@@ -32,7 +32,10 @@ pub fn manifest(title: &str, plan: &str, seed: u64, cores: &Cores) -> Manifest {
         settings.insert("cpufreq governor".to_owned(), governor.trim().to_owned());
     }
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    settings.insert("descriptors".to_owned(), descriptors.map_or("unlimited".to_owned(), |most| most.to_string()));
+    settings.insert(
+        "descriptors".to_owned(),
+        descriptors.map_or("unlimited".to_owned(), |most| most.to_string()),
+    );
     let build = if cfg!(debug_assertions) { "debug build" } else { "release build" };
     let versions = [("loadtest".to_owned(), format!("{} ({build})", env!("CARGO_PKG_VERSION")))].into();
     Manifest {
@@ -67,9 +70,12 @@ fn command() -> String {
 
 fn machine(cores: &Cores) -> Machine {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = |name: &str| cpuinfo.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'));
+    let line = |name: &str| {
+        cpuinfo.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_once(':'))
+    };
     let cpu = line("model name").map_or("unknown", |(_, name)| name.trim()).to_owned();
-    let hypervisor = line("flags").is_some_and(|(_, flags)| flags.split_whitespace().any(|flag| flag == "hypervisor"));
+    let hypervisor =
+        line("flags").is_some_and(|(_, flags)| flags.split_whitespace().any(|flag| flag == "hypervisor"));
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default();
     let memory: u64 = memory.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0);

@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    results::{Pattern, Purpose, Transport},
+    results::{Pattern, Purpose},
     wire::adapter::Adapter,
 };
 
 mod matrix;
 mod ready_made;
 
-pub use matrix::{Matrix, Spec};
+pub use matrix::{Matrix, OneOrMany, Spec, Time};
 pub use ready_made::{comparison, rivals};
 
 /// A plan.
@@ -111,7 +111,11 @@ impl Plan {
 
     /// The servers; `fanlight` if none is named.
     pub fn servers(&self) -> BTreeMap<String, Server> {
-        if self.servers.is_empty() { [("fanlight".to_owned(), Server::default())].into() } else { self.servers.clone() }
+        if self.servers.is_empty() {
+            [("fanlight".to_owned(), Server::default())].into()
+        } else {
+            self.servers.clone()
+        }
     }
 
     /// All cells, in their order, and before them those for the noise floor.
@@ -131,8 +135,11 @@ impl Plan {
                 }
             }
         }
-        let Some(first) = specs.iter().find(|spec| spec.load.pattern != Pattern::Idle).cloned() else { return Ok(specs) };
-        let noise = (1..=self.noise).map(|n| Spec { purpose: Purpose::Noise, again: n, repeat: 1, ..first.clone() });
+        let Some(first) = specs.iter().find(|spec| spec.load.pattern != Pattern::Idle).cloned() else {
+            return Ok(specs);
+        };
+        let noise =
+            (1..=self.noise).map(|n| Spec { purpose: Purpose::Noise, again: n, repeat: 1, ..first.clone() });
         let mut all: Vec<Spec> = noise.collect();
         all.extend(specs);
         Ok(all)
@@ -143,18 +150,14 @@ impl Plan {
     /// # Errors
     /// What does not make sense.
     pub fn estimate(&self) -> Result<Duration, String> {
-        let each = |spec: &Spec| {
-            let load = &spec.load;
-            let polls = if load.transport == Transport::Poll { load.poll_interval * 2 } else { Duration::ZERO };
-            (load.warm_up + load.time + polls + load.rtt * 4 + Duration::from_millis(400)) * spec.repeat as u32
-        };
-        Ok(self.specs()?.iter().map(each).sum())
+        Ok(self.specs()?.iter().map(|spec| spec.estimate() * spec.repeat as u32).sum())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Transport;
 
     #[test]
     fn a_matrix_is_all_combinations() {

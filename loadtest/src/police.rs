@@ -46,15 +46,22 @@ pub fn judge(case: Case<'_>) -> Validity {
         }
     };
     let busy = generator.cpu_share + if shared_core { generator.relay_cpu_share } else { 0.0 };
-    let who = if shared_core && generator.relay_cpu_share > 0.0 { "Generator and relay" } else { "The generator" };
-    reason(busy > BUSY, format!("{who} used {:.0} % of a core: the load test was the bottleneck.", busy * 100.0));
+    let who =
+        if shared_core && generator.relay_cpu_share > 0.0 { "Generator and relay" } else { "The generator" };
+    reason(
+        busy > BUSY,
+        format!("{who} used {:.0} % of a core: the load test was the bottleneck.", busy * 100.0),
+    );
     reason(
         !shared_core && generator.relay_cpu_share > BUSY,
         format!("The relay used {:.0} % of its core.", generator.relay_cpu_share * 100.0),
     );
     reason(
         generator.waited_share > WAITED,
-        format!("The generator waited for a core {:.0} % of the time: something else ran there.", generator.waited_share * 100.0),
+        format!(
+            "The generator waited for a core {:.0} % of the time: something else ran there.",
+            generator.waited_share * 100.0
+        ),
     );
     reason(
         generator.publish_lag_p99_ms > LAG_MS.max(LAG_SHARE * p99),
@@ -83,7 +90,10 @@ pub fn judge(case: Case<'_>) -> Validity {
     let waited = waited.filter(|_| server_cores > 0).unwrap_or(0.0) / server_cores.max(1) as f64;
     reason(
         waited > CROWDED,
-        format!("The server waited for a core {:.0} % of the time: something else ran there.", waited * 100.0),
+        format!(
+            "The server waited for a core {:.0} % of the time: something else ran there.",
+            waited * 100.0
+        ),
     );
 
     let exactly = &measures.exactly;
@@ -115,7 +125,8 @@ mod tests {
     fn judged(change: impl FnOnce(&mut Measures)) -> Validity {
         let mut measures = sample::cell(sample::Shape::new(Transport::Sse, 0.0)).total;
         change(&mut measures);
-        let case = Case { measures: &measures, subscribers: 200, rtt_ms: 0.0, shared_core: true, server_cores: 1 };
+        let case =
+            Case { measures: &measures, subscribers: 200, rtt_ms: 0.0, shared_core: true, server_cores: 1 };
         judge(case)
     }
 

@@ -42,7 +42,12 @@ struct Progress {
 ///
 /// # Errors
 /// What makes the whole impossible.
-pub fn run(plan: &Plan, targets: &BTreeMap<String, Target>, cores: &Cores, listener: &mut dyn Listener) -> Result<Results, String> {
+pub fn run(
+    plan: &Plan,
+    targets: &BTreeMap<String, Target>,
+    cores: &Cores,
+    listener: &mut dyn Listener,
+) -> Result<Results, String> {
     let specs = plan.specs()?;
     // A subscriber, its two sockets in the relay, and some more.
     let most = specs.iter().map(|spec| spec.load.subscribers).max().unwrap_or(0) as u64;
@@ -60,7 +65,9 @@ pub fn run(plan: &Plan, targets: &BTreeMap<String, Target>, cores: &Cores, liste
     let mut errors = 0;
     for (n, place) in order.into_iter().enumerate() {
         let cell = &mut cells[place];
-        let target = targets.get(&cell.spec.server).ok_or_else(|| format!("there is no server `{}`", cell.spec.server))?;
+        let target = targets
+            .get(&cell.spec.server)
+            .ok_or_else(|| format!("there is no server `{}`", cell.spec.server))?;
         listener.begins(&cell.spec, n, all);
         let at_s = start.elapsed().as_secs_f64();
         let mut tell = |stage| listener.stage(stage);
@@ -103,9 +110,12 @@ pub fn run(plan: &Plan, targets: &BTreeMap<String, Target>, cores: &Cores, liste
     let noise = noise(&cells);
     let comparisons = compare::all(&cells, noise.as_ref());
     let mut reasons = failures;
-    reasons.extend(cells.iter().filter(|cell| !cell.validity.valid).map(|cell| {
-        format!("{}: {}", cell.id, cell.validity.reasons.join(" "))
-    }));
+    reasons.extend(
+        cells
+            .iter()
+            .filter(|cell| !cell.validity.valid)
+            .map(|cell| format!("{}: {}", cell.id, cell.validity.reasons.join(" "))),
+    );
     let mut notes = Vec::new();
     if cores.server.is_empty() {
         notes.push("Server and generator share a core: each takes the other's time.".to_owned());
@@ -113,12 +123,20 @@ pub fn run(plan: &Plan, targets: &BTreeMap<String, Target>, cores: &Cores, liste
     if cfg!(debug_assertions) {
         notes.push("This is a debug build: use --release for figures.".to_owned());
     }
-    Ok(Results { schema: SCHEMA.to_owned(), manifest, noise, cells, comparisons, validity: Validity::new(reasons, notes) })
+    Ok(Results {
+        schema: SCHEMA.to_owned(),
+        manifest,
+        noise,
+        cells,
+        comparisons,
+        validity: Validity::new(reasons, notes),
+    })
 }
 
 /// The order of runs: those for the noise first; then a repetition of each cell, shuffled, and again.
 fn order(cells: &[Progress], random: &mut fastrand::Rng) -> Vec<usize> {
-    let of = |noise: bool| (0..cells.len()).filter(move |n| (cells[*n].spec.purpose == Purpose::Noise) == noise);
+    let of =
+        |noise: bool| (0..cells.len()).filter(move |n| (cells[*n].spec.purpose == Purpose::Noise) == noise);
     let mut order: Vec<usize> = of(true).collect();
     let rounds = cells.iter().map(|cell| cell.spec.repeat).max().unwrap_or(0);
     for round in 0..rounds {
@@ -147,11 +165,14 @@ fn finished(cell: Progress, seed: u64) -> Option<Cell> {
         let several = repetitions.len() > 1;
         let each = repetitions.iter().enumerate().flat_map(|(n, repetition)| {
             let texts = all(&repetition.validity);
-            texts.into_iter().map(move |text| if several { format!("Repetition {}: {text}", n + 1) } else { text })
+            texts
+                .into_iter()
+                .map(move |text| if several { format!("Repetition {}: {text}", n + 1) } else { text })
         });
         each.collect()
     };
-    let validity = Validity::new(tell(&|validity| validity.reasons.clone()), tell(&|validity| validity.notes.clone()));
+    let validity =
+        Validity::new(tell(&|validity| validity.reasons.clone()), tell(&|validity| validity.notes.clone()));
     let load = &spec.load;
     Some(Cell {
         id: spec.id(),

@@ -62,7 +62,8 @@ impl Start {
             Self::Nchan => {
                 // nginx cannot tell which port it got.
                 let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-                let folder = std::env::temp_dir().join(format!("loadtest-nchan-{}-{port}", std::process::id()));
+                let folder =
+                    std::env::temp_dir().join(format!("loadtest-nchan-{}-{port}", std::process::id()));
                 fs::create_dir_all(&folder)?;
                 let text = include_str!("../rivals/nchan.conf")
                     .replace("@PORT@", &port.to_string())
@@ -98,7 +99,8 @@ fn spawned(mut command: Command, cores: &Cores, wait: Wait, folder: Option<PathB
     let mut child = child.map_err(|error| io::Error::new(error.kind(), format!("{said}: {error}")))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // Made at once, so that it is ended whatever happens below.
-    let mut running = Running { child, addr: SocketAddr::from(([127, 0, 0, 1], 0)), command: said, folder, kill };
+    let mut running =
+        Running { child, addr: SocketAddr::from(([127, 0, 0, 1], 0)), command: said, folder, kill };
     let (send, lines) = mpsc::channel();
     thread::spawn(move || {
         // Read to its end, so that nothing it prints holds it up.
@@ -112,7 +114,9 @@ fn spawned(mut command: Command, cores: &Cores, wait: Wait, folder: Option<PathB
     loop {
         let addr = match wait {
             Wait::Said => match lines.recv_timeout(Duration::from_millis(50)) {
-                Ok(line) => line.strip_prefix("listening on http://").and_then(|addr| addr.trim().parse().ok()),
+                Ok(line) => {
+                    line.strip_prefix("listening on http://").and_then(|addr| addr.trim().parse().ok())
+                }
                 Err(_) => None,
             },
             Wait::Port(port) => {

@@ -84,7 +84,13 @@ impl Watch {
 }
 
 fn process(id: u32) -> Option<Seen> {
-    let mut seen = Seen { user_ns: Some(0), kernel_ns: Some(0), waited_ns: Some(0), rss_bytes: Some(0), ..Seen::default() };
+    let mut seen = Seen {
+        user_ns: Some(0),
+        kernel_ns: Some(0),
+        waited_ns: Some(0),
+        rss_bytes: Some(0),
+        ..Seen::default()
+    };
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
     for folder in family(id) {
         // `/proc/PID/stat` counts threads that have ended, `schedstat` is exact and does not.

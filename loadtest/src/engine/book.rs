@@ -110,8 +110,15 @@ mod tests {
     fn each_fault_is_told_apart() {
         // 4 is late, 3 comes again, 6 and 7 never come, 9 is the last that was published.
         let sums = sums(&[2, 3, 5, 4, 3, 8], 10);
-        let expected =
-            Exactly { established: 1, expected: 8, delivered: 5, missed: 3, duplicated: 1, out_of_order: 1, gaps: 0 };
+        let expected = Exactly {
+            established: 1,
+            expected: 8,
+            delivered: 5,
+            missed: 3,
+            duplicated: 1,
+            out_of_order: 1,
+            gaps: 0,
+        };
         assert_eq!(sums, expected);
         assert!(!sums.holds());
     }

@@ -112,14 +112,23 @@ impl Load {
         let wrong = [
             (self.subscribers == 0, "`subscribers` has to be at least 1".to_owned()),
             (self.topics == 0, "`topics` has to be at least 1".to_owned()),
-            (self.topics > self.subscribers, "there are more `topics` than `subscribers`: some would have none".to_owned()),
+            (
+                self.topics > self.subscribers,
+                "there are more `topics` than `subscribers`: some would have none".to_owned(),
+            ),
             (self.burst == 0, "`burst` has to be at least 1".to_owned()),
             (!(0.0..=1e6).contains(&self.rate), "`rate` has to be between 0 and 1000000".to_owned()),
-            (self.payload < mark::LEAST, format!("`payload` has to be at least {} bytes, for the mark", mark::LEAST)),
+            (
+                self.payload < mark::LEAST,
+                format!("`payload` has to be at least {} bytes, for the mark", mark::LEAST),
+            ),
             (self.payload > 1 << 20, "`payload` may be 1 MiB at most".to_owned()),
             (self.time < Duration::from_millis(100), "`time` has to be at least 100ms".to_owned()),
             (self.time > Duration::from_secs(86_400), "`time` may be a day at most".to_owned()),
-            (self.poll_interval < Duration::from_millis(1), "`poll_interval` has to be at least 1ms".to_owned()),
+            (
+                self.poll_interval < Duration::from_millis(1),
+                "`poll_interval` has to be at least 1ms".to_owned(),
+            ),
             (!(0.0..=1.0).contains(&self.share), "`share` has to be between 0 and 1".to_owned()),
         ];
         wrong.into_iter().find(|(is, _)| *is).map_or(Ok(()), |(_, text)| Err(text))

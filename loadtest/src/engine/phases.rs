@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AT_ONCE, Beside, Engine, Error, Outcome, Stage, script::Script, sockets, subscriber::Subscriber, Schedule,
+    AT_ONCE, Beside, Engine, Error, Outcome, Schedule, Stage, script::Script, sockets, subscriber::Subscriber,
 };
 use crate::{
     results::{Exactly, Pattern, Transport},
@@ -51,7 +51,11 @@ impl Engine<'_> {
             let next = self.window.next();
             self.until(next)?;
             let seen = self.watch.quick();
-            self.window.ended(&self.tally, seen.map(|seen| seen.cpu_ns), seen.and_then(|seen| seen.rss_bytes));
+            self.window.ended(
+                &self.tally,
+                seen.map(|seen| seen.cpu_ns),
+                seen.and_then(|seen| seen.rss_bytes),
+            );
             let share = (next - from) as f64 / (to - from) as f64;
             (self.tell)(Stage::Measuring(share));
         }
@@ -158,7 +162,8 @@ impl Engine<'_> {
         let (began, mut next, mut progress, mut before) = (self.now(), 0, self.now(), 0);
         loop {
             let now = self.now();
-            let established = self.subscribers.iter().filter(|subscriber| subscriber.session.book.established()).count();
+            let established =
+                self.subscribers.iter().filter(|subscriber| subscriber.session.book.established()).count();
             (self.tell)(Stage::Marking(established));
             if established == self.subscribers.len() {
                 break;
@@ -168,7 +173,8 @@ impl Engine<'_> {
             }
             if Duration::from_nanos(now - progress) > self.load.patience() {
                 if established == 0 {
-                    let why = self.tally.first_error.take().map_or(String::new(), |error| format!(" ({error})"));
+                    let why =
+                        self.tally.first_error.take().map_or(String::new(), |error| format!(" ({error})"));
                     return Err(Error::Unmarked(self.subscribers.len(), (now - began) as f64 / 1e9, why));
                 }
                 break;

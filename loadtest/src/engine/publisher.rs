@@ -1,9 +1,6 @@
 //! Publishing on schedule: requests leave when they are due, whatever the answers do.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-};
+use std::{io, os::fd::OwnedFd};
 
 use super::{load::Goal, sockets};
 use crate::wire::decode::{Decoder, Item};

@@ -88,14 +88,21 @@ impl Session {
             101 => {
                 for text in &shared.ready.say {
                     let mut message = Vec::new();
-                    let values = Values { topic: &shared.topics[self.topic], client: shared.client, ..Values::default() };
+                    let values = Values {
+                        topic: &shared.topics[self.topic],
+                        client: shared.client,
+                        ..Values::default()
+                    };
                     text.render(values, &mut message);
                     websocket::frame(Opcode::Data, &message, &mut self.replies);
                 }
             }
             // 304 is how nchan says that a poll brought nothing.
             200..300 | 304 => {}
-            _ => self.refused = Some((status, String::from_utf8_lossy(head).lines().next().unwrap_or("").to_owned())),
+            _ => {
+                self.refused =
+                    Some((status, String::from_utf8_lossy(head).lines().next().unwrap_or("").to_owned()))
+            }
         }
         for (place, sources) in shared.ready.keep.iter().enumerate() {
             let held = sources.iter().find_map(|source| match source {

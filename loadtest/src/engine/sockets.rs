@@ -13,7 +13,10 @@ use rustix::{
         epoll::{self, Event, EventData, EventFlags},
     },
     io::Errno,
-    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with, sockopt},
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with,
+        sockopt,
+    },
 };
 
 /// Connections from one source address: Linux has 28,232 ports for them, by default.

@@ -127,7 +127,10 @@ impl Engine<'_> {
     /// A subscriber's socket has something.
     pub(super) fn hear(&mut self, key: u64, room: bool) {
         let n = (key & 0xffff_ffff) as usize;
-        let Some(subscriber) = self.subscribers.get_mut(n).filter(|subscriber| subscriber.key(n) == key) else { return };
+        let Some(subscriber) = self.subscribers.get_mut(n).filter(|subscriber| subscriber.key(n) == key)
+        else {
+            return;
+        };
         if room && subscriber.writes {
             self.send(n);
         }
@@ -253,6 +256,10 @@ impl Engine<'_> {
             return Ok(());
         }
         subscriber.reads = reads;
-        if reads { self.sockets.add(fd, subscriber.key(n), subscriber.writes) } else { self.sockets.remove(fd) }
+        if reads {
+            self.sockets.add(fd, subscriber.key(n), subscriber.writes)
+        } else {
+            self.sockets.remove(fd)
+        }
     }
 }

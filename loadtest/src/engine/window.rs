@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    results::Point,
-    stats::Latencies,
-};
+use crate::{results::Point, stats::Latencies};
 
 use super::tally::{Sums, Tally};
 

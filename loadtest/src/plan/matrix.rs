@@ -123,7 +123,9 @@ impl Spec {
             Pattern::Idle => format!(" {} idle", load.subscribers),
             Pattern::Storm => format!(" {} × {}/s, reconnect storm", load.subscribers, load.rate),
             Pattern::Slow => format!(" {} × {}/s, {} slow", load.subscribers, load.rate, percent(load.share)),
-            Pattern::Churn => format!(" {} × {}/s, {}/s renewed", load.subscribers, load.rate, percent(load.share)),
+            Pattern::Churn => {
+                format!(" {} × {}/s, {}/s renewed", load.subscribers, load.rate, percent(load.share))
+            }
         };
         if load.pattern != Pattern::Idle {
             id += &format!(" {} B", load.payload);
@@ -144,6 +146,15 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// About how long one run of it takes.
+    pub fn estimate(&self) -> Duration {
+        let load = &self.load;
+        let polls = if load.transport == Transport::Poll { load.poll_interval * 2 } else { Duration::ZERO };
+        load.warm_up + load.time + polls + load.rtt * 6 + Duration::from_millis(300)
+    }
+}
+
 fn percent(share: f64) -> String {
     format!("{} %", (share * 1000.0).round() / 10.0)
 }
@@ -158,7 +169,8 @@ impl Matrix {
         let named = self.server.as_ref().map_or_else(|| servers.keys().cloned().collect(), OneOrMany::list);
         let mut specs = Vec::new();
         for server in named {
-            let held = servers.get(&server).ok_or_else(|| format!("there is no server `{server}` in the plan"))?;
+            let held =
+                servers.get(&server).ok_or_else(|| format!("there is no server `{server}` in the plan"))?;
             let adapter = held.adapter(&server)?;
             let transports = match &self.transport {
                 Some(transports) => transports.list(),

@@ -19,8 +19,8 @@ pub(super) struct Lane {
     pub(super) end: Option<u64>,
 }
 
-/// Bytes that a line without a limit may hold.
-const MOST: usize = 256 << 10;
+/// Bytes that a line may hold, or twice its product of bandwidth and delay: as much as a large window of TCP.
+const MOST: usize = 1 << 20;
 /// What passes a slow line in one piece: a segment.
 const SEGMENT: usize = 1448;
 
@@ -28,7 +28,7 @@ impl Lane {
     /// A line with so many bits a second that nothing passes before `open`.
     pub(super) fn new(delay: Duration, bits: f64, open: u64) -> Self {
         let per_byte = if bits > 0.0 { 8e9 / bits } else { 0.0 };
-        let product = if bits > 0.0 { (bits / 8.0 * delay.as_secs_f64()) as usize } else { MOST };
+        let product = (bits / 8.0 * delay.as_secs_f64()) as usize;
         Self {
             queue: VecDeque::new(),
             gone: 0,
@@ -121,7 +121,7 @@ mod tests {
         let mut lane = Lane::new(Duration::from_millis(20), 0.0, 5);
         assert_eq!(lane.take(&[0; 100_000], 0), 20_000_005);
         assert!(lane.has_room());
-        lane.take(&[0; 200_000], 0);
+        lane.take(&[0; 1_000_000], 0);
         assert!(!lane.has_room());
     }
 }

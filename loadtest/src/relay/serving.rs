@@ -10,11 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{io::Errno, net::{SocketFlags, accept_with, sockopt}};
+use rustix::{
+    io::Errno,
+    net::{SocketFlags, accept_with, sockopt},
+};
 
 use super::{Shape, Shared, lane::Lane};
 use crate::{
-    engine::{sockets::{self, Watcher}, thread_cpu, thread_waited},
+    engine::{
+        sockets::{self, Watcher},
+        thread_cpu, thread_waited,
+    },
     stats::Latencies,
 };
 
@@ -53,7 +59,12 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn new(listener: OwnedFd, server: SocketAddr, shape: Shape, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(super) fn new(
+        listener: OwnedFd,
+        server: SocketAddr,
+        shape: Shape,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
         let watcher = Watcher::new()?;
         watcher.add(&listener, LISTENER, false)?;
         Ok(Self {
@@ -160,7 +171,8 @@ impl Serving {
                 blocked: [false; 2],
                 generation: self.accepted as u32,
             };
-            let added = [UP, DOWN].map(|side| self.watcher.add(&pair.sides[side], key(n, &pair, side), false));
+            let added =
+                [UP, DOWN].map(|side| self.watcher.add(&pair.sides[side], key(n, &pair, side), false));
             if added.iter().all(Result::is_ok) {
                 self.pairs[n] = Some(pair);
             } else {

@@ -79,7 +79,7 @@ impl Metric {
 /// A figure and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
-    /// Latencies: the median over the stretches of the window. Per delivery: all that was spent over all deliveries.
+    /// Latencies: the mean of the middle three fifths of the stretches' values. Per delivery: all that was spent over all deliveries.
     pub value: f64,
     /// The 95 % interval's lower end (percentile bootstrap over the stretches).
     pub low: f64,

@@ -88,7 +88,15 @@ fn compared(metric: Metric, a: &Cell, b: &Cell, names: (&str, &str), floor: f64)
 
 /// Three significant digits.
 fn round(value: f64) -> String {
-    let digits = if value.abs() >= 100.0 { 0 } else if value.abs() >= 10.0 { 1 } else if value.abs() >= 1.0 { 2 } else { 3 };
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 10.0 {
+        1
+    } else if value.abs() >= 1.0 {
+        2
+    } else {
+        3
+    };
     format!("{value:.digits$}")
 }
 

@@ -64,7 +64,8 @@ struct Books {
 impl Books {
     fn look(&self) -> Option<Result<Ledger, String>> {
         let place = self.ledger.as_ref()?;
-        let found = ledger::ask(place).and_then(|ledger| ledger.ok_or_else(|| "the ledger is gone".to_owned()));
+        let found =
+            ledger::ask(place).and_then(|ledger| ledger.ok_or_else(|| "the ledger is gone".to_owned()));
         Some(found)
     }
 }

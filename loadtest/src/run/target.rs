@@ -80,7 +80,9 @@ impl Target {
         if let Some(running) = &here._running {
             target.command = running.command.clone();
         } else {
-            target.look_there(&place).map_err(|error| format!("server `{name}` at {}: {error}", place.addr))?;
+            target
+                .look_there(&place)
+                .map_err(|error| format!("server `{name}` at {}: {error}", place.addr))?;
         }
         Ok(target)
     }
@@ -95,7 +97,8 @@ impl Target {
             }
             let text = http::get(place).map(|answer| answer.text()).unwrap_or_default();
             let info = text.lines().find(|line| line.contains("_build_info{"));
-            self.version = info.and_then(|line| Some(line.split("version=\"").nth(1)?.split('"').next()?.to_owned()));
+            self.version =
+                info.and_then(|line| Some(line.split("version=\"").nth(1)?.split('"').next()?.to_owned()));
         }
         // The ledger's answers have microseconds, all others at best a `Date`.
         let asks = match (&self.adapter.ledger, self.has_ledger) {
@@ -161,6 +164,8 @@ fn started(
     }
     match Rival::named(adapter) {
         Some(rival) => Ok((Whereabouts::Own(rival.prepare(install)?), rival.version())),
-        None => Err(format!("server `{name}`: the load test cannot start `{adapter}`: start it, and give its `url`")),
+        None => Err(format!(
+            "server `{name}`: the load test cannot start `{adapter}`: start it, and give its `url`"
+        )),
     }
 }

@@ -19,11 +19,14 @@ pub fn tree() -> Option<PathBuf> {
 pub fn find(say: impl Fn(&str)) -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     // Tests run in a folder below.
-    let folder = own.parent().map(|folder| if folder.ends_with("deps") { folder.join("..") } else { folder.to_path_buf() });
+    let folder = own
+        .parent()
+        .map(|folder| if folder.ends_with("deps") { folder.join("..") } else { folder.to_path_buf() });
     let folder = folder.ok_or("this program has no folder")?;
     let beside = folder.join("fanlight");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let Some(root) = tree().filter(|root| folder.canonicalize().is_ok_and(|folder| folder.starts_with(root))) else {
+    let Some(root) = tree().filter(|root| folder.canonicalize().is_ok_and(|folder| folder.starts_with(root)))
+    else {
         return if beside.exists() { Ok(beside) } else { Err(nowhere(&beside)) };
     };
     let mut command = Command::new(cargo);

@@ -83,7 +83,8 @@ fn nchan(install: bool) -> Result<Start, String> {
     if Path::new(MODULE).exists() {
         return Ok(Start::Nchan);
     }
-    let words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "nginx-light", "libnginx-mod-nchan"];
+    let words =
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "nginx-light", "libnginx-mod-nchan"];
     if install {
         let root = rustix::process::geteuid().is_root();
         let mut command = Command::new(if root { "env" } else { "sudo" });
@@ -115,7 +116,13 @@ fn node(name: &str, package: &str, script: &str, wanted: &str, install: bool) ->
     write("server.mjs", script)?;
     if !folder.join(wanted).exists() && install {
         let mut command = Command::new("npm");
-        command.current_dir(&folder).args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]);
+        command.current_dir(&folder).args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--no-package-lock",
+            "--silent",
+        ]);
         command.status().map_err(|error| format!("npm: {error}"))?;
     }
     if !folder.join(wanted).exists() {

@@ -155,13 +155,15 @@ impl Adapter {
         let upgrade = transport == Transport::Websocket;
         let method = subscribe.method.as_deref().unwrap_or("GET");
         let whole = |path: &str, headers: &BTreeMap<String, String>| {
-            let lines = lines(method, &format!("{base}{path}"), host, headers, upgrade, subscribe.body.is_some());
+            let lines =
+                lines(method, &format!("{base}{path}"), host, headers, upgrade, subscribe.body.is_some());
             let body = subscribe.body.as_deref().map(|body| Template::parse(body, &names)).transpose()?;
             Ok::<_, String>(Whole { head: Template::parse(&lines, &names)?, body })
         };
         let first = whole(&subscribe.path, &subscribe.headers)?;
         let next = subscribe.next.as_deref().map(|path| whole(path, &subscribe.next_headers)).transpose()?;
-        let head = lines("POST", &format!("{base}{}", self.publish.path), host, &self.publish.headers, false, true);
+        let head =
+            lines("POST", &format!("{base}{}", self.publish.path), host, &self.publish.headers, false, true);
         let publish = Whole {
             head: Template::parse(&head, &[])?,
             body: Some(Template::parse(&self.publish.body, &[])?),
@@ -173,7 +175,11 @@ impl Adapter {
             publish,
             keep: subscribe.keep.values().map(sources).collect::<Result<_, String>>()?,
             say: subscribe.say.iter().map(|text| Template::parse(text, &[])).collect::<Result<_, _>>()?,
-            answer: subscribe.answer.iter().map(|(from, to)| (from.clone().into(), to.clone().into())).collect(),
+            answer: subscribe
+                .answer
+                .iter()
+                .map(|(from, to)| (from.clone().into(), to.clone().into()))
+                .collect(),
             more: subscribe.more.clone().map(String::into_bytes),
             gap: subscribe.gap.clone().map(String::into_bytes),
             silent: subscribe.silent,
@@ -271,10 +277,14 @@ mod tests {
         let ready = Adapter::named("fanlight").unwrap().ready(Transport::Poll, "h:1", "/base").unwrap();
         let text = |kept: &[String]| {
             let mut out = Vec::new();
-            ready.subscribe(Values { topic: "a/b", client: "&client=c", kept, ..Values::default() }, &mut out);
+            ready
+                .subscribe(Values { topic: "a/b", client: "&client=c", kept, ..Values::default() }, &mut out);
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(text(&[String::new()]), "GET /base/v1/poll?topic=a/b&client=c HTTP/1.1\r\nHost: h:1\r\n\r\n");
+        assert_eq!(
+            text(&[String::new()]),
+            "GET /base/v1/poll?topic=a/b&client=c HTTP/1.1\r\nHost: h:1\r\n\r\n"
+        );
         let next = text(&["k-7".to_owned()]);
         assert!(next.starts_with("GET /base/v1/poll?topic=a/b&after=k-7&client=c HTTP/1.1\r\n"), "{next}");
     }

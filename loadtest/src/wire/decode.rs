@@ -227,7 +227,9 @@ impl Decoder {
             Opcode::Data | Opcode::Continuation => self.unit.extend_from_slice(payload),
             Opcode::Ping => item(Item::Ping(payload)),
             Opcode::Pong => {}
-            Opcode::Close => item(Item::Close(payload.first_chunk::<2>().map_or(1005, |code| u16::from_be_bytes(*code)))),
+            Opcode::Close => {
+                item(Item::Close(payload.first_chunk::<2>().map_or(1005, |code| u16::from_be_bytes(*code))))
+            }
         }
         Ok(whole)
     }
@@ -274,7 +276,10 @@ mod tests {
     #[test]
     fn answers_one_after_the_other() {
         let text = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"a\"}HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(told(text, false), ["head 200", "unit {\"a\"}", "end", "head 204", "end", "head 200", "end"]);
+        assert_eq!(
+            told(text, false),
+            ["head 200", "unit {\"a\"}", "end", "head 204", "end", "head 200", "end"]
+        );
     }
 
     #[test]
@@ -294,7 +299,10 @@ mod tests {
         let mut text = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
         text.extend_from_slice(&[0x81, 2, b'h', b'i', 0x01, 1, b'a', 0x89, 1, b'p', 0x80, 1, b'b']);
         text.extend_from_slice(&[0x88, 2, 3, 232, 0x88, 0]);
-        assert_eq!(told(&text, false), ["head 101", "unit hi", "ping p", "unit ab", "close 1000", "close 1005"]);
+        assert_eq!(
+            told(&text, false),
+            ["head 101", "unit hi", "ping p", "unit ab", "close 1000", "close 1005"]
+        );
     }
 
     #[test]

@@ -39,7 +39,9 @@ impl Template {
         while let Some(open) = rest.find('{') {
             plain += &rest[..open];
             let inside = &rest[open + 1..];
-            let length = inside.find(|c: char| !(c.is_ascii_lowercase() || c == ':' || c == '_')).unwrap_or(inside.len());
+            let length = inside
+                .find(|c: char| !(c.is_ascii_lowercase() || c == ':' || c == '_'))
+                .unwrap_or(inside.len());
             if length == 0 || !inside[length..].starts_with('}') {
                 plain.push('{');
                 rest = inside;
@@ -104,7 +106,8 @@ mod tests {
         let kept = ["cursor".to_owned()];
         let template = Template::parse("/p?t={topic}&after={cursor}&d={data:form}", &kept).unwrap();
         let mut out = Vec::new();
-        let values = Values { topic: "a/b", data: b"{\"n\":1}", kept: &["k-7".to_owned()], ..Values::default() };
+        let values =
+            Values { topic: "a/b", data: b"{\"n\":1}", kept: &["k-7".to_owned()], ..Values::default() };
         template.render(values, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "/p?t=a/b&after=k-7&d=%7B%22n%22%3A1%7D");
     }

@@ -46,7 +46,9 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, &'static str> {
             None => return Ok(None),
         },
         127 => match rest.first_chunk::<8>() {
-            Some(size) => (10, usize::try_from(u64::from_be_bytes(*size)).map_err(|_| "a frame is too long")?),
+            Some(size) => {
+                (10, usize::try_from(u64::from_be_bytes(*size)).map_err(|_| "a frame is too long")?)
+            }
             None => return Ok(None),
         },
         size => (2, usize::from(size)),
@@ -100,7 +102,10 @@ mod tests {
             (&[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0], 10, 65_536),
         ] {
             let whole = header(bytes).unwrap().expect("it is whole");
-            assert_eq!((whole.opcode, whole.last, whole.length, whole.payload), (Opcode::Data, true, length, payload));
+            assert_eq!(
+                (whole.opcode, whole.last, whole.length, whole.payload),
+                (Opcode::Data, true, length, payload)
+            );
             for cut in 0..bytes.len() {
                 assert_eq!(header(&bytes[..cut]), Ok(None));
             }

@@ -6,7 +6,7 @@
 //! coefficients are fitted to the run's cells ([`fitting`]), kind by kind where the server keeps a ledger, and the
 //! predictions are held against cells that the fit has not seen ([`checking`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::results::Transport;
 
@@ -16,7 +16,7 @@ mod fitting;
 
 pub(crate) use self::{
     checking::{Check, Error},
-    drivers::{Drivers, Load, Term, staleness},
+    drivers::{Drivers, HEARTBEAT, LONGPOLL_TIMEOUT, Load, Term, staleness},
     fitting::build,
 };
 
@@ -89,22 +89,18 @@ pub(crate) struct Model {
     pub(crate) floors: BTreeMap<Cost, f64>,
     /// What was taken for granted, in sentences.
     pub(crate) notes: Vec<String>,
-    /// The middle of what was measured, and how far it reached.
+    /// What was measured.
     pub(crate) range: Range,
+    /// Transports that were measured, but of which no cell can be used.
+    pub(crate) missing: BTreeSet<Transport>,
 }
 
-/// The conditions under which cells were measured: least and greatest.
+/// The conditions under which cells with events were measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Range {
-    /// Events per second and subscriber.
-    pub(crate) rate: (f64, f64),
-    /// Bytes.
-    pub(crate) payload: (f64, f64),
-    /// Seconds.
-    pub(crate) rtt: (f64, f64),
-    /// Subscribers.
-    pub(crate) subscribers: (f64, f64),
-    /// The payload of most cells.
+    /// Subscribers that each event went to, least and most.
+    pub(crate) sharing: Option<(f64, f64)>,
+    /// The payload of most cells, in bytes.
     pub(crate) usual_payload: f64,
 }
 

@@ -122,9 +122,12 @@ fn distance(scenes: &Scenes) -> Option<Markup> {
 
 /// From which staleness on polling is the cheapest.
 fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
-    let rtt = scenes.main().map_or(model.range.rtt.0, |scene| scene.rtt_ms() / 1e3);
+    if !model.missing.is_empty() {
+        return None;
+    }
+    let rtt = scenes.main().map_or(0.0, |scene| scene.rtt_ms() / 1e3);
     let at = |cost, rate| {
-        let load = Load { rate, interval: 0.0, rtt, payload: model.range.usual_payload, sharing: 100.0 };
+        let load = Load { rate, ..Load::usual(rtt, model.range.usual_payload, 100.0) };
         Prices::of(model, cost).begins(&load, Transport::Poll)
     };
     let known = |cost| {

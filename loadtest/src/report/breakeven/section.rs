@@ -9,8 +9,8 @@ use super::{
 use crate::{
     report::{
         chart::scrolling,
-        format::{Figure, bytes, percent, rate, seconds},
-        model::{Cost, Load, Model},
+        format::{Figure, bytes, list, percent, rate, seconds},
+        model::{Cost, HEARTBEAT, LONGPOLL_TIMEOUT, Load, Model},
     },
     results::{Purpose, Results, Transport},
 };
@@ -42,7 +42,10 @@ fn maps(results: &Results, model: &Model) -> Markup {
         p.about {
             "The cheapest way to keep a subscriber up to date, by how often its topic changes and how old an event may be when it is shown (99 % of them). "
             "What polls, polls as rarely as that allows. Drawn from the model below, which was fitted to this run; hatched where two predictions lie nearer to each other than the model's error. "
-            "Dots are what was measured: far from them the map extrapolates. Events of " (bytes(model.range.usual_payload).plain().text()) " of data, at even intervals."
+            "Dots are what was measured: far from them the map extrapolates. Events of " (bytes(model.range.usual_payload).plain().text()) " of data at even intervals, heartbeats after " (said_seconds(HEARTBEAT)) " of silence, long polls held for " (said_seconds(LONGPOLL_TIMEOUT)) "."
+        }
+        @if !model.missing.is_empty() {
+            p { span.bad { "Not in the map, since no cell of theirs can be used: " (list(&model.missing.iter().map(|transport| transport.name()).collect::<Vec<_>>())) "." } }
         }
         @if costs.is_empty() { p.quiet { "No prediction could be checked against a measurement, so there is no map." } }
         @else {
@@ -54,8 +57,8 @@ fn maps(results: &Results, model: &Model) -> Markup {
                     div class={ "map " (cost.slug()) } {
                         h3 { "Cheapest in " (cost.name()) " " small { (errors(model, *cost)) } }
                         @if *cost != Cost::Cpu { p.about style="margin:0 0 6px" { "Each subscriber has its own " (cost.name()) ": how many there are changes nothing." } }
-                        @for subscribers in multiples(*cost) {
-                            div.panels { @for rtt in &trips { (panel(results, model, *cost, &conditions(model, *rtt, *subscribers))) } }
+                        @for subscribers in multiples(model, *cost) {
+                            div.panels { @for rtt in &trips { (panel(results, model, *cost, &conditions(model, *rtt, subscribers))) } }
                         }
                     }
                 }
@@ -69,9 +72,10 @@ fn costs(model: &Model) -> Vec<Cost> {
     Cost::ALL.into_iter().filter(|cost| drawable(model, *cost)).collect()
 }
 
-/// One map, to stand beside the summary: the first cost, at a round-trip time of the run.
+/// One map, to stand beside the summary: the first cost, at a round-trip time of the run. None if a transport is
+/// missing: a map at first sight has to be whole.
 pub(crate) fn default_map(results: &Results, model: &Model, rtt: f64) -> Option<(Cost, Markup)> {
-    let cost = *costs(model).first()?;
+    let cost = *costs(model).first().filter(|_| model.missing.is_empty())?;
     let load = conditions(model, rtt, SUBSCRIBERS[1]);
     Some((
         cost,
@@ -80,12 +84,17 @@ pub(crate) fn default_map(results: &Results, model: &Model, rtt: f64) -> Option<
 }
 
 fn conditions(model: &Model, rtt: f64, sharing: f64) -> Load {
-    Load { rate: 1.0, interval: 0.0, rtt, payload: model.range.usual_payload, sharing }
+    Load::usual(rtt, model.range.usual_payload, sharing)
 }
 
 /// How many subscribers share an event matters to the processor alone: they share what a publish costs.
-fn multiples(cost: Cost) -> &'static [f64] {
-    if cost == Cost::Cpu { &SUBSCRIBERS } else { &SUBSCRIBERS[1..2] }
+/// Where that was not measured, the maps are for the number that was.
+fn multiples(model: &Model, cost: Cost) -> Vec<f64> {
+    match model.range.sharing {
+        Some((least, most)) if cost == Cost::Cpu && least == most => vec![least],
+        _ if cost == Cost::Cpu => SUBSCRIBERS.to_vec(),
+        _ => vec![SUBSCRIBERS[1]],
+    }
 }
 
 /// A cost is drawn if at least two transports can be predicted, and their predictions were checked.

@@ -1,12 +1,12 @@
 //! Predictions beside measurements that the fit has not seen.
 //!
 //! Cells whose purpose is `check` are kept out of the fit. A transport that has none is checked by leaving out one
-//! point of the matrix at a time and predicting it from the rest.
+//! point of the matrix at a time and predicting it from the rest; but not a point that alone shows what something costs.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Cost, Technique,
+    Cost, Technique, Term,
     fitting::{Anatomy, drivers, load, measured, technique},
 };
 use crate::results::{Cell, Transport};
@@ -70,12 +70,18 @@ pub(super) fn check(
     let mut checks = Vec::new();
     for cell in fitted {
         let rest: Vec<&Cell> = fitted.iter().copied().filter(|other| !same_point(cell, other)).collect();
-        if rest.is_empty() {
+        if rest.is_empty() || alone(transport, cell, &rest) {
             continue;
         }
         checks.extend(compare(transport, &technique(transport, &rest, anatomy), cell, anatomy, false));
     }
     checks
+}
+
+/// Whether a cell is the only one in which something happens (heartbeats, say): the rest knows nothing of it.
+fn alone(transport: Transport, cell: &Cell, rest: &[&Cell]) -> bool {
+    let happens = |cell: &Cell, term| drivers(transport, cell, Cost::Bytes).of_term(term) > 0.0;
+    Term::ALL.into_iter().any(|term| happens(cell, term) && !rest.iter().any(|other| happens(other, term)))
 }
 
 /// Whether two cells measured the same thing: one would tell the other's answer.

@@ -6,6 +6,9 @@ use crate::results::Transport;
 /// How long the gateway holds a long poll that nothing happens to (its default), in seconds.
 pub(crate) const LONGPOLL_TIMEOUT: f64 = 25.0;
 
+/// After how many seconds of silence the gateway sends a heartbeat (its default).
+pub(crate) const HEARTBEAT: f64 = 15.0;
+
 /// Events that one poll's answer holds at most (the gateway's default); then the client asks again at once.
 const EVENTS_AN_ANSWER: f64 = 100.0;
 
@@ -16,12 +19,31 @@ pub(crate) struct Load {
     pub(crate) rate: f64,
     /// Seconds from the begin of a poll to that of the next; of no meaning to what does not poll.
     pub(crate) interval: f64,
+    /// Seconds of silence before a heartbeat; of no meaning to what asks again and again.
+    pub(crate) heartbeat: f64,
+    /// Seconds that a long poll is held.
+    pub(crate) timeout: f64,
     /// Round-trip time in seconds.
     pub(crate) rtt: f64,
     /// Bytes of `data`.
     pub(crate) payload: f64,
     /// Subscribers that each event goes to: they share what a publish costs.
     pub(crate) sharing: f64,
+}
+
+impl Load {
+    /// Under the gateway's defaults, an event a second.
+    pub(crate) fn usual(rtt: f64, payload: f64, sharing: f64) -> Self {
+        Self {
+            rate: 1.0,
+            interval: 0.0,
+            heartbeat: HEARTBEAT,
+            timeout: LONGPOLL_TIMEOUT,
+            rtt,
+            payload,
+            sharing,
+        }
+    }
 }
 
 /// What costs can depend on.
@@ -37,14 +59,16 @@ pub(crate) enum Term {
     PayloadByte,
     /// A publish, shared by all who receive it.
     Publish,
+    /// A heartbeat.
+    Beat,
     /// A second of being connected.
     Second,
 }
 
 impl Term {
     /// All, in the order of tables.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Full, Self::Empty, Self::Event, Self::PayloadByte, Self::Publish, Self::Second];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Full, Self::Empty, Self::Event, Self::PayloadByte, Self::Publish, Self::Beat, Self::Second];
 
     /// As in 'so many bytes … ', after the figure.
     pub(crate) fn per(self) -> &'static str {
@@ -54,6 +78,7 @@ impl Term {
             Self::Event => "per event",
             Self::PayloadByte => "per byte of payload",
             Self::Publish => "per publish, shared by its subscribers",
+            Self::Beat => "per heartbeat",
             Self::Second => "per second",
         }
     }
@@ -67,6 +92,7 @@ pub(crate) struct Drivers {
     pub(crate) events: f64,
     pub(crate) payload: f64,
     pub(crate) publishes: f64,
+    pub(crate) beats: f64,
 }
 
 impl Drivers {
@@ -79,6 +105,8 @@ impl Drivers {
             events: load.rate,
             payload: load.rate * load.payload,
             publishes: load.rate / load.sharing.max(1.0),
+            // An event puts off the next heartbeat.
+            beats: if transport.streams() { (1.0 / load.heartbeat - load.rate).max(0.0) } else { 0.0 },
         }
     }
 
@@ -95,6 +123,7 @@ impl Drivers {
             Term::Event => self.events,
             Term::PayloadByte => self.payload,
             Term::Publish => self.publishes,
+            Term::Beat => self.beats,
             Term::Second => 1.0,
         }
     }
@@ -113,7 +142,7 @@ fn requests(transport: Transport, load: &Load) -> (f64, f64) {
         // Asked again a round trip after each answer: beyond one event per round trip, answers bring several.
         Transport::Longpoll => {
             let answers = if load.rtt > 0.0 { load.rate.min(1.0 / load.rtt) } else { load.rate };
-            (answers, (1.0 / LONGPOLL_TIMEOUT - answers).max(0.0))
+            (answers, (1.0 / load.timeout - answers).max(0.0))
         }
         Transport::Chunked | Transport::Sse | Transport::Websocket => (0.0, 0.0),
     }
@@ -136,7 +165,15 @@ pub(crate) fn staleness(transport: Transport, load: &Load) -> f64 {
 mod tests {
     use super::*;
 
-    const LOAD: Load = Load { rate: 1.0, interval: 0.25, rtt: 0.2, payload: 200.0, sharing: 10.0 };
+    const LOAD: Load = Load {
+        rate: 1.0,
+        interval: 0.25,
+        heartbeat: 15.0,
+        timeout: 25.0,
+        rtt: 0.2,
+        payload: 200.0,
+        sharing: 10.0,
+    };
 
     #[test]
     fn polls_are_empty_when_nothing_happened_between_two() {
@@ -151,6 +188,14 @@ mod tests {
         assert_eq!(requests(Transport::Longpoll, &LOAD), (1.0, 0.0));
         assert_eq!(requests(Transport::Longpoll, &Load { rate: 20.0, ..LOAD }), (5.0, 0.0));
         assert_eq!(requests(Transport::Longpoll, &Load { rate: 0.0, ..LOAD }), (0.0, 0.04));
+    }
+
+    #[test]
+    fn heartbeats_fill_silence_alone() {
+        let beats = |transport, rate| Drivers::of(transport, &Load { rate, ..LOAD }).beats;
+        assert_eq!(beats(Transport::Sse, 0.0), 1.0 / 15.0);
+        assert_eq!(beats(Transport::Sse, 1.0), 0.0);
+        assert_eq!(beats(Transport::Poll, 0.0), 0.0);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! From cells to coefficients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Cost, Load, Model, Part, Range, Technique, Term,
     checking::{check, errors},
-    drivers::{Drivers, staleness},
+    drivers::{Drivers, HEARTBEAT, LONGPOLL_TIMEOUT, staleness},
 };
 use crate::{
     report::fit::{self, Row},
@@ -14,8 +14,9 @@ use crate::{
 
 const FULL: &[Term] = &[Term::Full];
 const FRAMING: &[Term] = &[Term::Full, Term::Event];
-const TCP: &[Term] = &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Second];
-const CPU: &[Term] = &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Publish, Term::Second];
+const ALL_BUT_PUBLISH: &[Term] =
+    &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat, Term::Second];
+const CPU: &[Term] = &Term::ALL;
 const REQUESTS: &[Term] = &[Term::Full, Term::Empty];
 
 /// The kinds of the ledger, and what each can depend on.
@@ -25,7 +26,7 @@ const KINDS: [(&str, &[Term]); 7] = [
     ("framing", FRAMING),
     ("heads", FULL),
     ("empty", &[Term::Empty]),
-    ("heartbeats", &[Term::Second]),
+    ("heartbeats", &[Term::Beat]),
     ("controls", &[Term::Full, Term::Second]),
 ];
 
@@ -65,9 +66,20 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
         let checked = check(transport, &technique, &fitted, &held_out, anatomy);
         technique.errors = errors(&checked);
         checks.extend(checked);
-        notes.extend(assumptions(transport, &fitted, anatomy));
+        notes.extend(assumptions(transport, &fitted));
         techniques.insert(transport, technique);
     }
+    let range = range(&usable);
+    if let Some((least, most)) = range.sharing
+        && least == most
+    {
+        notes.push(format!(
+            "Each event went to {least} subscribers everywhere: what a publish costs could not be told from what an event costs. Maps of server CPU are for that number."
+        ));
+    }
+    let measured = results.cells.iter().filter(|cell| cell.server == server);
+    let missing: BTreeSet<Transport> =
+        measured.map(|cell| cell.transport).filter(|transport| !techniques.contains_key(transport)).collect();
     let noise = |metric| results.noise.as_ref().and_then(|noise| noise.of(metric)).unwrap_or(0.0);
     Some(Model {
         server: server.to_owned(),
@@ -80,7 +92,8 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
         ]
         .into(),
         notes,
-        range: range(&usable),
+        range,
+        missing,
     })
 }
 
@@ -132,10 +145,10 @@ pub(super) fn technique(transport: Transport, cells: &[&Cell], anatomy: Anatomy)
             bytes.push(fit_part(name, terms, Cost::Bytes, &|cell| kind(cell, name)));
         }
     } else {
-        bytes.push(fit_part("HTTP and WebSocket", TCP, Cost::Bytes, &sockets));
+        bytes.push(fit_part("HTTP and WebSocket", ALL_BUT_PUBLISH, Cost::Bytes, &sockets));
     }
     if anatomy.tcp {
-        bytes.push(fit_part("TCP/IP", TCP, Cost::Bytes, &tcp));
+        bytes.push(fit_part("TCP/IP", ALL_BUT_PUBLISH, Cost::Bytes, &tcp));
     }
     parts.insert(Cost::Bytes, bytes);
     if anatomy.cpu {
@@ -171,7 +184,7 @@ fn assume_empty(parts: &mut BTreeMap<Cost, Vec<Part>>) {
     }
 }
 
-fn assumptions(transport: Transport, cells: &[&Cell], anatomy: Anatomy) -> Vec<String> {
+fn assumptions(transport: Transport, cells: &[&Cell]) -> Vec<String> {
     let name = transport.name();
     if asks(transport) {
         let note = format!(
@@ -179,9 +192,7 @@ fn assumptions(transport: Transport, cells: &[&Cell], anatomy: Anatomy) -> Vec<S
         );
         return if never_empty(cells) { vec![note] } else { Vec::new() };
     }
-    let beats = cells.iter().filter_map(|cell| cell.total.wire.ledger.as_ref());
-    let beats: u64 = beats.map(|ledger| ledger.inward.heartbeats + ledger.out.heartbeats).sum();
-    if anatomy.ledger && beats == 0 {
+    if cells.iter().all(|cell| drivers(transport, cell, Cost::Bytes).beats == 0.0) {
         return vec![format!("No heartbeat of {name} fell into what was measured; the model has none.")];
     }
     Vec::new()
@@ -201,6 +212,8 @@ pub(super) fn load(cell: &Cell) -> Load {
     Load {
         rate: if cell.pattern == Pattern::Idle { 0.0 } else { cell.rate / topics },
         interval: cell.poll_interval_s.unwrap_or(0.0),
+        heartbeat: cell.heartbeat_s.unwrap_or(HEARTBEAT),
+        timeout: cell.longpoll_timeout_s.unwrap_or(LONGPOLL_TIMEOUT),
         rtt: cell.rtt_ms / 1e3,
         payload: cell.payload_bytes as f64,
         sharing: cell.subscribers as f64 / topics,
@@ -216,6 +229,16 @@ pub(super) fn drivers(transport: Transport, cell: &Cell, cost: Cost) -> Drivers 
         load.rate = per_subscriber_second(cell, cell.total.wire.deliveries as f64);
     }
     let mut drivers = Drivers::of(transport, &load);
+    if cell.pattern == Pattern::Idle {
+        // Silence began before the interval, a little earlier for each connection: so many fit into it.
+        let seconds = if cost == Cost::Cpu { cell.total.seconds } else { cell.total.wire.seconds };
+        let fit_in =
+            |every: f64| if seconds > 0.0 { (seconds / every + 0.02).floor() / seconds } else { 0.0 };
+        drivers.beats = if transport.streams() { fit_in(load.heartbeat) } else { 0.0 };
+        if transport == Transport::Longpoll {
+            drivers.empty = fit_in(load.timeout);
+        }
+    }
     if asks(transport) && cell.total.wire.empty == 0 {
         drivers.empty = 0.0;
     }
@@ -254,19 +277,16 @@ fn per_subscriber_second(cell: &Cell, total: f64) -> f64 {
 }
 
 fn range(cells: &[&Cell]) -> Range {
-    let span = |of: &dyn Fn(&Cell) -> f64| {
-        let values = cells.iter().map(|cell| of(cell));
-        values
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    cells.iter().for_each(|cell| *counts.entry(cell.payload_bytes).or_default() += 1);
+    let busy = cells.iter().filter(|cell| cell.pattern != Pattern::Idle).map(|cell| load(cell));
+    let span = busy.clone().map(|load| load.sharing);
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    busy.for_each(|load| *counts.entry(load.payload as u64).or_default() += 1);
     let usual = counts.into_iter().max_by_key(|(bytes, count)| (*count, std::cmp::Reverse(*bytes)));
     Range {
-        rate: span(&|cell| load(cell).rate),
-        payload: span(&|cell| load(cell).payload),
-        rtt: span(&|cell| load(cell).rtt),
-        subscribers: span(&|cell| cell.subscribers as f64),
+        sharing: span.fold(None, |range, value| {
+            let (low, high) = range.unwrap_or((value, value));
+            Some((f64::min(low, value), f64::max(high, value)))
+        }),
         usual_payload: usual.map_or(0.0, |(bytes, _)| bytes as f64),
     }
 }

@@ -1,6 +1,6 @@
 //! The map's boundaries stand where they can be calculated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     report::{
@@ -10,7 +10,15 @@ use crate::{
     results::Transport,
 };
 
-const LOAD: Load = Load { rate: 1.0 / 60.0, interval: 0.0, rtt: 0.04, payload: 200.0, sharing: 100.0 };
+const LOAD: Load = Load {
+    rate: 1.0 / 60.0,
+    interval: 0.0,
+    heartbeat: 15.0,
+    timeout: 25.0,
+    rtt: 0.04,
+    payload: 200.0,
+    sharing: 100.0,
+};
 
 fn begins(model: &Model, cost: Cost, load: &Load, transport: Transport) -> Option<f64> {
     Prices::of(model, cost).begins(load, transport)
@@ -41,13 +49,8 @@ fn model(error: f64) -> Model {
         checks: Vec::new(),
         floors: BTreeMap::new(),
         notes: Vec::new(),
-        range: Range {
-            rate: (0.0, 1.0),
-            payload: (200.0, 200.0),
-            rtt: (0.0, 0.0),
-            subscribers: (1.0, 1.0),
-            usual_payload: 200.0,
-        },
+        range: Range { sharing: None, usual_payload: 200.0 },
+        missing: BTreeSet::new(),
     }
 }
 

@@ -21,15 +21,16 @@ pub(super) const CPU_EMPTY: f64 = 7.0e-6;
 pub(super) const CPU_EVENT: f64 = 5.2e-6;
 pub(super) const CPU_BYTE: f64 = 0.4e-9;
 pub(super) const CPU_PUBLISH: f64 = 31e-6;
+pub(super) const CPU_BEAT: f64 = 6.1e-6;
 pub(super) const CPU_SECOND: f64 = 0.3e-6;
 
-/// Framing per event (streams) or per answer, and heartbeats per second, in bytes.
+/// Bytes of framing per event (streams) or per answer, and of a heartbeat.
 pub(super) fn framing(transport: Transport) -> (f64, f64) {
     match transport {
         Transport::Poll | Transport::Longpoll => (52.0, 0.0),
-        Transport::Chunked => (8.0, 54.0 / 5.0),
-        Transport::Sse => (35.0, 96.0 / 5.0),
-        Transport::Websocket => (4.0, 51.0 / 5.0),
+        Transport::Chunked => (8.0, 54.0),
+        Transport::Sse => (35.0, 96.0),
+        Transport::Websocket => (4.0, 51.0),
     }
 }
 
@@ -148,6 +149,8 @@ pub(super) fn load(spec: Spec) -> Load {
     Load {
         rate: spec.rate,
         interval: spec.interval,
+        heartbeat: if spec.pattern == Pattern::Idle { 5.0 } else { 15.0 },
+        timeout: if spec.pattern == Pattern::Idle { 2.0 } else { 25.0 },
         rtt: spec.rtt_ms / 1e3,
         payload: spec.payload as f64,
         sharing: spec.subscribers as f64,
@@ -162,7 +165,7 @@ pub(super) fn cpu(spec: Spec) -> f64 {
         + d.events * CPU_EVENT
         + d.payload * CPU_BYTE
         + d.publishes * CPU_PUBLISH;
-    (sum + CPU_SECOND) * spec.dearer
+    (sum + d.beats * CPU_BEAT + CPU_SECOND) * spec.dearer
 }
 
 /// A cell that follows the law to a percent or two.
@@ -192,6 +195,9 @@ pub(super) fn exact(spec: Spec, noise: impl Fn(f64) -> f64) -> Cell {
     cell.server = spec.server.into();
     cell.pattern = spec.pattern;
     cell.payload_bytes = spec.payload;
+    if spec.pattern == Pattern::Idle {
+        (cell.heartbeat_s, cell.longpoll_timeout_s) = (Some(5.0), Some(2.0));
+    }
     let idle = spec.pattern == Pattern::Idle;
     cell.id = format!(
         "{}/{:?} {}",
@@ -229,7 +235,7 @@ pub(super) fn exact(spec: Spec, noise: impl Fn(f64) -> f64) -> Cell {
         socket_slab_bytes_per_connection: Some(5210.0 * noise(3.0)),
     });
     let bytes = |value: f64| (value * users) as u64;
-    let (per_event, beats) = framing(transport);
+    let (per_event, beat) = framing(transport);
     let polls = !transport.streams();
     let framing = if polls { drivers.full } else { drivers.events } * per_event;
     let inward = Kinds {
@@ -242,12 +248,12 @@ pub(super) fn exact(spec: Spec, noise: impl Fn(f64) -> f64) -> Cell {
         payload: bytes(drivers.payload),
         envelope: bytes(drivers.events * ENVELOPE * noise(5.0)),
         framing: bytes(framing),
-        heartbeats: bytes(beats),
+        heartbeats: bytes(drivers.beats * beat),
         empty: bytes(drivers.empty * EMPTY.1),
         controls: 0,
     };
     let exchanges = drivers.full + drivers.empty;
-    let writes = if polls { exchanges } else { drivers.events };
+    let writes = if polls { exchanges } else { drivers.events + drivers.beats };
     let segments = Segments {
         segments_in: bytes(writes),
         segments_out: bytes(writes),

@@ -67,10 +67,15 @@ fn known_coefficients_are_recovered() {
     for transport in [Transport::Chunked, Transport::Sse, Transport::Websocket] {
         let model = model(&exact(transport));
         let parts = &model.techniques[&transport].parts;
-        let (framing, beats) = made_up::framing(transport);
+        let (framing, beat) = made_up::framing(transport);
         let bytes = &parts[&Cost::Bytes];
         assert!(near(coefficient(bytes, Term::Event), made_up::ENVELOPE + framing + 2.0 * made_up::SEGMENT));
-        assert!(near(coefficient(bytes, Term::Second), beats), "{}", coefficient(bytes, Term::Second));
+        assert!(
+            near(coefficient(bytes, Term::Beat), beat + 2.0 * made_up::SEGMENT),
+            "{}",
+            coefficient(bytes, Term::Beat)
+        );
+        assert!(near(coefficient(&parts[&Cost::Cpu], Term::Beat), made_up::CPU_BEAT));
         assert!(near(coefficient(&parts[&Cost::Cpu], Term::Second), made_up::CPU_SECOND));
         assert_eq!(coefficient(bytes, Term::Full), 0.0);
     }
@@ -113,7 +118,8 @@ fn where_no_point_was_kept_out_each_is_left_out_in_its_turn() {
     let mut results = exact(Transport::Websocket);
     results.cells.iter_mut().for_each(|cell| cell.purpose = Purpose::Fit);
     let model = model(&results);
-    assert_eq!(model.checks.len(), 3 * results.cells.len());
+    // All but the idle one, the only one with heartbeats.
+    assert_eq!(model.checks.len(), 3 * (results.cells.len() - 1));
     assert!(model.checks.iter().all(|check| !check.kept_out));
     assert!(model.techniques[&Transport::Websocket].errors[&Cost::Bytes].relative < 0.01);
     // One point alone cannot be checked, and the model says so by having no error.
@@ -148,6 +154,25 @@ fn what_was_never_seen_is_said_to_be_assumed() {
     let parts = &model.techniques[&Transport::Longpoll].parts[&Cost::Bytes];
     let heads = made_up::HEADS.0 + made_up::HEADS.1 + 2.0 * made_up::SEGMENT;
     assert!(near(coefficient(parts, Term::Empty), heads), "{}", coefficient(parts, Term::Empty));
+}
+
+#[test]
+fn what_was_not_varied_is_said_not_to_be_told_apart() {
+    let mut results = exact(Transport::Sse);
+    assert!(!model(&results).notes.iter().any(|note| note.contains("what a publish costs")));
+    results.cells.retain(|cell| cell.subscribers == 200);
+    let one = model(&results);
+    assert!(
+        one.notes.iter().any(|note| note.contains("Each event went to 200 subscribers everywhere")),
+        "{:?}",
+        one.notes
+    );
+    assert!(one.notes.iter().any(|note| note.contains("No heartbeat of sse")), "{:?}", one.notes);
+    assert_eq!(coefficient(&one.techniques[&Transport::Sse].parts[&Cost::Bytes], Term::Beat), 0.0);
+    // A transport of which nothing can be used is missing, and known to be.
+    results.cells.push(made_up::exact(Spec { transport: Transport::Poll, ..SPEC }, |_| 1.0));
+    made_up::spoil(results.cells.last_mut().expect("just added"));
+    assert_eq!(model(&results).missing, [Transport::Poll].into());
 }
 
 #[test]

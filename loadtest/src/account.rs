@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    engine::{Outcome, Sums},
+    engine::{Half, Outcome, Sums},
     ledger,
     relay::Strain,
     results::{
@@ -15,8 +15,6 @@ use crate::{
     watch::{Kernel, Seen},
 };
 
-/// Fewer subscribers than that make no difference that stands out of the noise of a process's memory.
-const MEMORABLE: u64 = 500;
 /// Fewer samples than that say nothing of how processor time was split.
 const TICKS: u64 = 20;
 
@@ -47,7 +45,8 @@ pub struct Account {
     cpu: Option<Seen>,
     memory: Option<[Seen; 2]>,
     rss_peak: u64,
-    kernel: [Kernel; 2],
+    kernel: Kernel,
+    half: Option<Half>,
     /// How the generator fared.
     pub generator: Generator,
     ledger: Result<LedgerBytes, String>,
@@ -104,7 +103,8 @@ impl Account {
             rss_peak: peak.or(cpu.and_then(|cpu| cpu.rss_bytes)).unwrap_or(0),
             cpu,
             memory,
-            kernel: outcome.kernel,
+            kernel: outcome.kernel[1],
+            half: outcome.half,
             generator,
             ledger,
             runs: 1,
@@ -256,19 +256,25 @@ impl Account {
 
     fn memory(&self) -> Option<Memory> {
         let [before, connected] = self.memory?;
-        let each = |before: u64, now: u64| {
-            (self.subscribers >= MEMORABLE)
-                .then(|| now.saturating_sub(before) as f64 / self.subscribers as f64)
-        };
         let (before, connected) = (before.rss_bytes?, connected.rss_bytes?);
-        let [kernel, kernel_connected] = self.kernel;
+        let each = |of: &dyn Fn(&Half) -> Option<u64>, now: u64| {
+            let half = self.half.as_ref()?;
+            let others = self.subscribers.saturating_sub(half.subscribers as u64).max(1);
+            Some(now.saturating_sub(of(half)?) as f64 / others as f64)
+        };
         Some(Memory {
             rss_before_bytes: before,
             rss_connected_bytes: connected,
             rss_peak_bytes: self.rss_peak.max(connected),
-            rss_bytes_per_connection: each(before, connected),
-            socket_buffer_bytes_per_connection: each(kernel.buffers_bytes, kernel_connected.buffers_bytes),
-            socket_slab_bytes_per_connection: each(kernel.slab_bytes, kernel_connected.slab_bytes),
+            rss_bytes_per_connection: each(&|half| half.seen?.rss_bytes, connected),
+            socket_buffer_bytes_per_connection: each(
+                &|half| Some(half.kernel.buffers_bytes),
+                self.kernel.buffers_bytes,
+            ),
+            socket_slab_bytes_per_connection: each(
+                &|half| Some(half.kernel.slab_bytes),
+                self.kernel.slab_bytes,
+            ),
         })
     }
 
@@ -276,7 +282,7 @@ impl Account {
         let count = (self.subscribers * self.runs).max(1) as f64;
         Some(Connecting {
             time: self.connecting.distribution()?,
-            cpu_ns_per_connection: self.connect_cpu_ns.map(|ns| ns as f64 / count),
+            cpu_ns_per_connection: self.connect_cpu_ns.map(|ns| ns as f64 / self.runs as f64),
             bytes_per_connection: self.opening as f64 / count,
         })
     }

@@ -153,12 +153,22 @@ pub struct Outcome {
     pub(crate) looks: [crate::watch::Look; 2],
     /// The window's length as the looks have it, in seconds.
     pub(crate) looked_seconds: f64,
-    /// Processor time for connecting all, where it can be had.
+    /// Processor time for connecting one, where it can be had.
     pub(crate) connect_cpu_ns: Option<u64>,
     /// The server before anyone was connected, and with all of them.
     pub(crate) seen: [Option<crate::watch::Seen>; 2],
     /// The kernel at the same times.
     pub(crate) kernel: [crate::watch::Kernel; 2],
+    /// With half of them, where they are many.
+    pub(crate) half: Option<Half>,
+}
+
+/// What was seen with half of the subscribers connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Half {
+    pub(crate) subscribers: usize,
+    pub(crate) seen: Option<crate::watch::Seen>,
+    pub(crate) kernel: crate::watch::Kernel,
 }
 
 /// What happens between the phases, outside of the generator.

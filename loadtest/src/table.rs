@@ -105,14 +105,18 @@ fn verdicts(results: &Results) -> String {
         text += &format!("\nNoise floor (the same, {} times): {}.\n", noise.cells.len(), floors.join(", "));
     }
     for metric in Metric::ALL {
-        let same = results
-            .comparisons
-            .iter()
-            .filter(|comparison| comparison.metric == metric && comparison.verdict == Verdict::NoDifference);
-        let of = results.comparisons.iter().filter(|comparison| comparison.metric == metric).count();
-        let same = same.count();
-        if of > 0 {
-            text += &format!("In {}, {same} of {of} pairs show no difference.\n", metric.name().0);
+        let count = |wanted: &dyn Fn(Verdict) -> bool| {
+            let pairs = results.comparisons.iter().filter(|comparison| comparison.metric == metric);
+            pairs.filter(|comparison| wanted(comparison.verdict)).count()
+        };
+        let same = count(&|verdict| verdict == Verdict::NoDifference);
+        let apart = count(&|verdict| matches!(verdict, Verdict::Higher | Verdict::Lower));
+        let unknown = count(&|verdict| verdict == Verdict::NotComparable);
+        if same + apart + unknown > 0 {
+            let name = metric.name().0;
+            text += &format!(
+                "{name}: {apart} pairs differ, {same} show no difference, {unknown} cannot be compared.\n"
+            );
         }
     }
     let marked = |wanted: &dyn Fn(&Cell) -> Vec<String>| {

@@ -115,8 +115,8 @@ pub struct Memory {
     pub rss_connected_bytes: u64,
     /// The most that was seen under load.
     pub rss_peak_bytes: u64,
-    /// The difference that the connections made, for each. `null` where it is too small for its count to be told from
-    /// noise (fewer than 500 subscribers).
+    /// What each connection of the second half added to what the first half took: the first connections of a process
+    /// cost more than the next ones. `null` where it could not be told from noise (fewer than 500 subscribers).
     pub rss_bytes_per_connection: Option<f64>,
     /// The kernel's memory in TCP buffers for each connection, both ends of it (`/proc/net/sockstat`). Other programs'
     /// sockets are in it.

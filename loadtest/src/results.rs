@@ -204,6 +204,12 @@ pub struct Cell {
     pub topics: usize,
     /// From the begin of a poll to that of the next, in seconds. `null` for what does not poll.
     pub poll_interval_s: Option<f64>,
+    /// Seconds of silence before a heartbeat, as subscriptions asked for it. `null`: the server's own default.
+    #[serde(default)]
+    pub heartbeat_s: Option<f64>,
+    /// How long a long poll is held, in seconds, as it asked for it. `null`: the server's own default.
+    #[serde(default)]
+    pub longpoll_timeout_s: Option<f64>,
     /// Round-trip time between client and server that the relay adds.
     pub rtt_ms: f64,
     /// Towards the client, for each connection, in kbit/s; 0 is no limit.

@@ -97,6 +97,8 @@ pub fn cell(shape: Shape) -> Cell {
         payload_bytes: 200,
         topics: 1,
         poll_interval_s: polls.then_some(interval),
+        heartbeat_s: None,
+        longpoll_timeout_s: None,
         rtt_ms,
         down_kbps: 0.0,
         up_kbps: 0.0,

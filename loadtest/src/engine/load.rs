@@ -26,6 +26,10 @@ pub struct Load {
     pub topics: usize,
     /// From the begin of a poll to that of the next.
     pub poll_interval: Duration,
+    /// Silence before a heartbeat that streams ask for; the server's own default, if not said.
+    pub heartbeat: Option<Duration>,
+    /// How long long polls ask to be held; the server's own default, if not said.
+    pub longpoll_timeout: Option<Duration>,
     /// The round trip that the relay adds: what waits have to allow for.
     pub rtt: Duration,
     /// How long nothing is measured.
@@ -71,6 +75,8 @@ impl Load {
             payload: 200,
             topics: 1,
             poll_interval: Duration::from_secs(1),
+            heartbeat: None,
+            longpoll_timeout: None,
             rtt: Duration::ZERO,
             warm_up: Duration::from_millis(500),
             time: Duration::from_secs(2),
@@ -79,6 +85,16 @@ impl Load {
             run: 1,
             client: String::new(),
         }
+    }
+
+    /// The heartbeat that its subscriptions ask for.
+    pub fn asked_heartbeat(&self) -> Option<Duration> {
+        self.heartbeat.filter(|_| self.transport.streams())
+    }
+
+    /// The time-out that its subscriptions ask for.
+    pub fn asked_timeout(&self) -> Option<Duration> {
+        self.longpoll_timeout.filter(|_| self.transport == Transport::Longpoll)
     }
 
     /// How long a step of the series is: the window is a whole number of them.

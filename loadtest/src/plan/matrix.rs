@@ -63,6 +63,12 @@ pub struct Matrix {
     /// From the begin of a poll to the next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub poll_interval: Option<OneOrMany<Time>>,
+    /// Silence before a heartbeat that streams ask for, where the adapter knows how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Time>,
+    /// How long long polls ask to be held, where the adapter knows how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longpoll_timeout: Option<Time>,
     /// The round-trip time that the relay adds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtt: Option<OneOrMany<Time>>,
@@ -193,6 +199,8 @@ impl Matrix {
         for spec in &mut specs {
             spec.load.time = self.time.as_ref().map_or(base.time, time);
             spec.load.warm_up = self.warm_up.as_ref().map_or(base.warm_up, time);
+            spec.load.heartbeat = self.heartbeat.as_ref().map(time);
+            spec.load.longpoll_timeout = self.longpoll_timeout.as_ref().map(time);
             spec.load.share = self.share.unwrap_or(base.share);
         }
         let specs = each(specs, &self.rtt, |spec, rtt| (spec.shape.rtt, spec.load.rtt) = (rtt.0, rtt.0));

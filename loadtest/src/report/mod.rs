@@ -1,26 +1,148 @@
-//! Renders results as HTML.
+//! Renders results: a self-contained HTML page, and a picture.
+//!
+//! # Layout
+//!
+//! - [`page`](self::page): the order of the sections. `summary` says in sentences what they show.
+//! - `glance`, `latency`, `stacks` (bytes, CPU, memory), `series`, `rivals`, `cells`, `manifest`: a section each.
+//! - `model`, `fit`: the run's cost model. `breakeven`, `contour`: the map that is drawn from it. `modelview`: the model
+//!   laid open.
+//! - `scenes`, `ranking`: which cells stand beside each other, and what the run says of two.
+//! - `chart`, `scale`, `format`, `style.css`: what all of them look like.
+//!
+//! The page needs no network and no script: charts are SVG made here, choices are radio buttons and CSS.
 
-use crate::results::Results;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::results::{Results, SCHEMA};
+
+mod breakeven;
+mod cells;
+mod chart;
+mod contour;
+mod fit;
+mod format;
+mod glance;
+mod latency;
+mod manifest;
+mod model;
+mod modelview;
+mod page;
+mod plot;
+mod ranking;
+mod rivals;
+mod scale;
+mod scenes;
+mod series;
+mod stacks;
+mod summary;
+#[cfg(test)]
+mod tests;
 
 /// The results as one self-contained page.
 pub fn render(results: &Results) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    let mut rows = String::new();
-    for cell in &results.cells {
-        let at = |quantile| cell.total.latency.as_ref().and_then(|latency| latency.at(quantile));
-        let said =
-            |value: Option<f64>| value.map_or("not measured".to_owned(), |value| format!("{value:.3}"));
-        rows += &format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-            escape(&cell.id),
-            said(at(0.5)),
-            said(at(0.99)),
-            escape(&cell.validity.reasons.join(" ")),
-        );
+    page::page(results).into_string()
+}
+
+/// The results as one picture (SVG): latency, bytes and the break-even map, with commit, machine and command.
+pub fn picture(results: &Results) -> String {
+    plot::picture(results).into_string()
+}
+
+/// `loadtest report`: a page from results.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReportArgs {
+    /// The results of a run
+    #[arg(value_name = "FILE.json")]
+    pub file: PathBuf,
+    /// Where to write the page
+    #[arg(long, value_name = "FILE.html", default_value = "report.html")]
+    pub out: PathBuf,
+}
+
+/// `loadtest plot`: a picture from results.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PlotArgs {
+    /// The results of a run
+    #[arg(value_name = "FILE.json")]
+    pub file: PathBuf,
+    /// Where to write the picture
+    #[arg(long, value_name = "FILE.svg", default_value = "report.svg")]
+    pub out: PathBuf,
+}
+
+/// Why no page or picture was made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The results cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// They are no results.
+    #[error("{}: not the results of a load test: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// They are the results of another version.
+    #[error("{}: its schema is {found:?}, this program renders {SCHEMA:?}", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// The page cannot be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Reads results and writes the page.
+///
+/// # Errors
+/// If the file cannot be read or is not the results of this version, or the page cannot be written.
+pub fn run(args: &ReportArgs) -> Result<(), Error> {
+    write(&args.out, &render(&read(&args.file)?))
+}
+
+/// Reads results and writes the picture.
+///
+/// # Errors
+/// If the file cannot be read or is not the results of this version, or the picture cannot be written.
+pub fn plot(args: &PlotArgs) -> Result<(), Error> {
+    write(&args.out, &picture(&read(&args.file)?))
+}
+
+/// Reads the results of a run.
+///
+/// # Errors
+/// If the file cannot be read, or is not the results of this version.
+pub fn read(path: &Path) -> Result<Results, Error> {
+    let text = fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    let parse = |source| Error::Parse { path: path.into(), source };
+    // The version first: what else is wrong with another version's document says nothing.
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(parse)?;
+    if let Some(found) =
+        value.get("schema").and_then(|schema| schema.as_str()).filter(|found| *found != SCHEMA)
+    {
+        return Err(Error::Schema { path: path.into(), found: found.into() });
     }
-    format!(
-        "<!doctype html><meta charset=\"utf-8\"><title>{0}</title><h1>{0}</h1>\n<table>\
-         <tr><th>cell</th><th>p50 ms</th><th>p99 ms</th><th>invalid because</th></tr>\n{rows}</table>\n",
-        escape(&results.manifest.title),
-    )
+    serde_json::from_str(&text).map_err(parse)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|source| Error::Write { path: path.into(), source })
 }

@@ -30,6 +30,16 @@ pub(super) fn run(
     if has_ledger {
         load.client = format!("{}{client}", target.adapter.client);
     }
+    // They stand where the client's name does: at the end of a query.
+    let asked = [
+        (load.asked_heartbeat(), &target.adapter.heartbeat),
+        (load.asked_timeout(), &target.adapter.timeout),
+    ];
+    for (seconds, before) in asked {
+        if let Some(seconds) = seconds.filter(|_| !before.is_empty()) {
+            load.client += &format!("{before}{}", seconds.as_secs());
+        }
+    }
     let ready = target.adapter.ready(load.transport, &here.place.host, &here.place.path)?;
     let relay = if spec.shape.is_none() {
         None

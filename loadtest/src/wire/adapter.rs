@@ -21,6 +21,12 @@ pub struct Adapter {
     /// What stands before the client's name in a query.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub client: String,
+    /// What stands before the seconds of silence before a heartbeat in a query, where streams can ask for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub heartbeat: String,
+    /// What stands before the seconds that a long poll is held in a query, where it can ask for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub timeout: String,
     /// How an event is published.
     pub publish: Request,
     /// How each transport is subscribed to.

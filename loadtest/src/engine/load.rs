@@ -42,8 +42,10 @@ pub struct Load {
     pub seed: u64,
     /// Names the run in marks and topics.
     pub run: u32,
-    /// What subscribers are called in the server's ledger, as the end of a query; empty if it has none.
+    /// What its requests are called in the server's ledger, as the end of a query; empty if it has none.
     pub client: String,
+    /// The end of subscribers' queries: `client`, and what they ask for.
+    pub query: String,
 }
 
 /// Where the load goes.
@@ -84,6 +86,7 @@ impl Load {
             seed: 1,
             run: 1,
             client: String::new(),
+            query: String::new(),
         }
     }
 

@@ -100,7 +100,7 @@ impl Engine<'_> {
         subscriber.session.asked = now;
         let values = Values {
             topic: &self.topics[subscriber.session.topic],
-            client: &self.load.client,
+            client: &self.load.query,
             kept: &subscriber.session.kept,
             data: &[],
         };
@@ -152,7 +152,7 @@ impl Engine<'_> {
             now,
             streams: self.load.transport.streams(),
             topics: &self.topics,
-            client: &self.load.client,
+            client: &self.load.query,
         };
         let Subscriber { decoder, session, .. } = subscriber;
         let taken = decoder.take(&self.scratch[..count], &mut |item| session.take(item, &mut shared));

@@ -79,7 +79,8 @@ impl Metric {
 /// A figure and how well it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
-    /// Latencies: the mean of the middle three fifths of the stretches' values. Per delivery: all that was spent over all deliveries.
+    /// Of latencies and processor time the mean of the middle three fifths of the stretches' values, so that one bad
+    /// stretch does not move it; of bytes all bytes over all deliveries.
     pub value: f64,
     /// The 95 % interval's lower end (percentile bootstrap over the stretches).
     pub low: f64,

@@ -30,14 +30,15 @@ pub(super) fn run(
     if has_ledger {
         load.client = format!("{}{client}", target.adapter.client);
     }
-    // They stand where the client's name does: at the end of a query.
+    // What a subscription asks for stands at the end of its query, behind the client's name.
+    load.query = load.client.clone();
     let asked = [
         (load.asked_heartbeat(), &target.adapter.heartbeat),
         (load.asked_timeout(), &target.adapter.timeout),
     ];
     for (seconds, before) in asked {
         if let Some(seconds) = seconds.filter(|_| !before.is_empty()) {
-            load.client += &format!("{before}{}", seconds.as_secs());
+            load.query += &format!("{before}{}", seconds.as_secs());
         }
     }
     let ready = target.adapter.ready(load.transport, &here.place.host, &here.place.path)?;

@@ -96,8 +96,9 @@ pub fn estimate_of(series: &[Point], metric: Metric, seed: u64) -> Option<Estima
     };
     let samples: Vec<Sample> = series.iter().filter_map(sample).collect();
     let by = match metric {
-        Metric::LatencyP50 | Metric::LatencyP99 => By::Middle,
-        Metric::CpuPerDelivery | Metric::BytesPerDelivery => By::Ratio,
+        // Other programs' cache misses and interrupts are in a stretch's time, not in its bytes.
+        Metric::LatencyP50 | Metric::LatencyP99 | Metric::CpuPerDelivery => By::Middle,
+        Metric::BytesPerDelivery => By::Ratio,
     };
     estimate(&samples, by, &mut fastrand::Rng::with_seed(seed))
 }

@@ -72,7 +72,15 @@ fn the_same_is_the_same_and_a_tenth_is_a_tenth() {
     let program = crate::support::program();
     let words =
         ["--transport", "sse", "--subscribers", "50", "--rate", "40", "--time", "20s", "--noise", "0"];
-    let (results, ..) = ran(&[&words[..], &["--server", &program.to_string_lossy()]].concat());
+    // What a disturbed run says is not to be used, as it says itself: then once more.
+    let run = || ran(&[&words[..], &["--server", &program.to_string_lossy()]].concat()).0;
+    let mut results = run();
+    for _ in 0..2 {
+        if !results.validity.valid {
+            eprintln!("again, for: {:?}", results.validity.reasons);
+            results = run();
+        }
+    }
     let series = &results.cells[0].repetitions[0].series;
     assert_eq!((results.cells[0].transport, series.len()), (Transport::Sse, 80));
     let mut random = fastrand::Rng::with_seed(7);

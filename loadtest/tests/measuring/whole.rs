@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::TcpListener, process::Command};
 
-use loadtest::results::{CpuSource, Pattern, Purpose, Results, Transport};
+use loadtest::results::{CpuSource, Pattern, Purpose, Results};
 
 use crate::support::{gateway, program, ran};
 

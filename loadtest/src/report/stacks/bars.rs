@@ -116,7 +116,7 @@ pub(crate) fn byte_bars(scene: &Scene, width: f64) -> Option<(f64, Markup)> {
         path.axis d={ "M" (at(left)) " " (at(axis)) "H" (at(right)) } {}
         @for value in scale.ticks(4) { text x=(at(scale.at(value))) y=(at(axis + 16.0)) text-anchor="middle" { ((stack.say)(value).plain().text()) } }
         @for (i, (class, name)) in key.iter().enumerate() {
-            @let (x, y) = (left + 96.0 * (i % 3) as f64, axis + 36.0 + 20.0 * (i / 3) as f64);
+            @let (x, y) = (60.0 + 108.0 * (i % 3) as f64, axis + 36.0 + 20.0 * (i / 3) as f64);
             rect class={ "s-" (class) } x=(at(x)) y=(at(y)) width="11" height="11" {}
             text x=(at(x + 17.0)) y=(at(y + 9.5)) { (name) }
         }

@@ -5,8 +5,8 @@
 //! needs no tolerance for convergence, and of two fits that explain the points equally well it takes the one with
 //! fewer terms, so that a term that the measurements did not vary gets no coefficient that they do not support.
 
-/// Terms that a fit may have: 2^7 subsets.
-pub(crate) const MOST_TERMS: usize = 7;
+/// Terms that a fit may have: 2^6 subsets.
+pub(crate) const MOST_TERMS: usize = 6;
 
 /// An added term has to take at least this share of the squared error that is left, or it stays out.
 const WORTH_A_TERM: f64 = 1e-6;

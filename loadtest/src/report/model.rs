@@ -2,7 +2,7 @@
 //! changes, how it polls, how far away it is, and how large its events are.
 //!
 //! Each cost is a sum of physical terms ([`Term`]): so much per request that brought something, per empty answer, per
-//! event, per byte of payload, per publish that the subscribers share, per second of merely being there. The
+//! event, per byte of payload, per publish that the subscribers share, per heartbeat. Merely to be there costs nothing. The
 //! coefficients are fitted to the run's cells ([`fitting`]), kind by kind where the server keeps a ledger, and the
 //! predictions are held against cells that the fit has not seen ([`checking`]).
 

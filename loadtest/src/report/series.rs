@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::{
     chart::{Frame, behind, figure, path},
     format::{Figure, count, number, seconds},
-    scale::{Scale, round_up},
+    scale::Scale,
     scenes::{Entry, Scene, Scenes},
 };
-use crate::results::{Point, Repetition};
+use crate::results::{Pattern, Point, Repetition};
 
 const FRAME: Frame = Frame { width: 270.0, height: 140.0, left: 52.0, right: 14.0, top: 10.0, bottom: 22.0 };
 /// Where deliveries end and latency begins.
@@ -21,7 +21,7 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
         section #series {
             h2 { "Over time" }
             p.about {
-                "Above, deliveries per second of the events that were due then; below, the median of their latency and, paler, the 99th percentile. "
+                "Above, the share of the deliveries due then that came, sooner or later; below, the median of their latency and, paler, the 99th percentile. "
                 "Each repetition is a line of its own; one that is invalid is red."
             }
             @if !any { p.quiet { "No time series was kept." } }
@@ -33,9 +33,12 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
     }
 }
 
+/// Nothing is due while a run is idle.
 fn points(entry: &Entry) -> usize {
-    let delivered = entry.cell.total.exactly.delivered > 0;
-    if delivered { entry.cell.repetitions.iter().map(|repetition| repetition.series.len()).sum() } else { 0 }
+    if entry.cell.pattern == Pattern::Idle {
+        return 0;
+    }
+    entry.cell.repetitions.iter().map(|repetition| repetition.series.len()).sum()
 }
 
 fn panel(scene: &Scene, entry: &Entry) -> Markup {
@@ -51,15 +54,19 @@ fn panel(scene: &Scene, entry: &Entry) -> Markup {
     let ((left, right), (bottom, top)) = (FRAME.across(), FRAME.upwards());
     let x =
         Scale::linear(0.0, all().map(|point| point.at_s + point.seconds).fold(0.0, f64::max), left, right);
-    let delivered =
-        Scale::linear(0.0, round_up(all().map(per_second).fold(0.0, f64::max)), MIDDLE - 8.0, top);
+    let share = Scale::linear(0.0, 1.0, MIDDLE - 8.0, top);
+    // Each event is due once for every subscriber of its topic.
+    let each = entry.cell.subscribers as f64 / entry.cell.topics.max(1) as f64;
+    let came = |point: &Point| {
+        (point.published > 0).then(|| point.delivered as f64 / (point.published as f64 * each))
+    };
     let latencies =
         || all().flat_map(|point| [point.latency_p50_ms, point.latency_p99_ms]).flatten().map(|ms| ms / 1e3);
     let low = latencies().fold(f64::INFINITY, f64::min);
     let high = latencies().fold(0.0, f64::max);
     let latency = (high > 0.0).then(|| Scale::logarithmic(low / 1.5, high * 1.5, bottom, MIDDLE + 4.0));
     let label = format!(
-        "{}, {}: deliveries per second and latency over {}",
+        "{}, {}: what was delivered of what was due, and latency, over {}",
         entry.name(),
         scene.title,
         seconds(x.high).text()
@@ -74,11 +81,11 @@ fn panel(scene: &Scene, entry: &Entry) -> Markup {
         figure {
             figcaption { b { (entry.name()) } @if !entry.cell.validity.valid { " " span.bad { "invalid" } } }
             (FRAME.svg(&label, &html! {
-                (FRAME.rows(&delivered, &[0.0, delivered.high], |value| Figure { number: number(value), unit: "/s" }))
+                (FRAME.rows(&share, &[0.0, 1.0], |value| Figure { number: number(value * 100.0), unit: "%" }))
                 @if let Some(latency) = &latency { (FRAME.rows(latency, &latency.ticks(4), seconds)) }
                 (FRAME.columns(&x.ticks(4).into_iter().map(|value| (x.at(value), if value == 0.0 { "0".into() } else { seconds(value).plain().text() })).collect::<Vec<_>>()))
                 @for repetition in repetitions {
-                    (draw(repetition, "", &delivered, &|point| Some(per_second(point))))
+                    (draw(repetition, "", &share, &came))
                     @if let Some(latency) = &latency {
                         (draw(repetition, "p99", latency, &|point| point.latency_p99_ms.map(|ms| ms / 1e3)))
                         (draw(repetition, "", latency, &|point| point.latency_p50_ms.map(|ms| ms / 1e3)))
@@ -88,10 +95,6 @@ fn panel(scene: &Scene, entry: &Entry) -> Markup {
             (behind(&table(entry)))
         }
     }
-}
-
-fn per_second(point: &Point) -> f64 {
-    if point.seconds > 0.0 { point.delivered as f64 / point.seconds } else { 0.0 }
 }
 
 fn table(entry: &Entry) -> Markup {

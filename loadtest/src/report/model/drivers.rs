@@ -61,14 +61,12 @@ pub(crate) enum Term {
     Publish,
     /// A heartbeat.
     Beat,
-    /// A second of being connected.
-    Second,
 }
 
 impl Term {
     /// All, in the order of tables.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Full, Self::Empty, Self::Event, Self::PayloadByte, Self::Publish, Self::Beat, Self::Second];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Full, Self::Empty, Self::Event, Self::PayloadByte, Self::Publish, Self::Beat];
 
     /// As in 'so many bytes … ', after the figure.
     pub(crate) fn per(self) -> &'static str {
@@ -79,7 +77,6 @@ impl Term {
             Self::PayloadByte => "per byte of payload",
             Self::Publish => "per publish, shared by its subscribers",
             Self::Beat => "per heartbeat",
-            Self::Second => "per second",
         }
     }
 }
@@ -124,7 +121,6 @@ impl Drivers {
             Term::PayloadByte => self.payload,
             Term::Publish => self.publishes,
             Term::Beat => self.beats,
-            Term::Second => 1.0,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 
 const FULL: &[Term] = &[Term::Full];
 const FRAMING: &[Term] = &[Term::Full, Term::Event];
-/// What bytes come of. None flow because time passes, nor because an event that others share is published.
+/// What bytes come of: not of a publish that others share.
 const BYTES: &[Term] = &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat];
 const CPU: &[Term] = &Term::ALL;
 const REQUESTS: &[Term] = &[Term::Full, Term::Empty];
@@ -27,7 +27,7 @@ const KINDS: [(&str, &[Term]); 7] = [
     ("heads", FULL),
     ("empty", &[Term::Empty]),
     ("heartbeats", &[Term::Beat]),
-    ("controls", &[Term::Full, Term::Second]),
+    ("controls", &[Term::Full, Term::Beat]),
 ];
 
 /// How the costs of a server's cells are taken apart.

@@ -39,10 +39,10 @@ fn technique(terms: &'static [Term], coefficients: &[f64], error: f64) -> Techni
     }
 }
 
-/// A poll costs 300 B whatever it brings, a stream 10 B a second.
+/// A poll costs 300 B whatever it brings, a stream's heartbeat 150 B: 10 B a second, less what its events put off.
 fn model(error: f64) -> Model {
     let poll = technique(&[Term::Full, Term::Empty], &[300.0, 300.0], error);
-    let sse = technique(&[Term::Second], &[10.0], error);
+    let sse = technique(&[Term::Beat, Term::Event], &[150.0, 150.0], error);
     Model {
         server: "made up".into(),
         techniques: [(Transport::Poll, poll), (Transport::Sse, sse)].into(),

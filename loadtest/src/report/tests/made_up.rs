@@ -22,7 +22,6 @@ pub(super) const CPU_EVENT: f64 = 5.2e-6;
 pub(super) const CPU_BYTE: f64 = 0.4e-9;
 pub(super) const CPU_PUBLISH: f64 = 31e-6;
 pub(super) const CPU_BEAT: f64 = 6.1e-6;
-pub(super) const CPU_SECOND: f64 = 0.3e-6;
 
 /// Bytes of framing per event (streams) or per answer, and of a heartbeat.
 pub(super) fn framing(transport: Transport) -> (f64, f64) {
@@ -165,7 +164,7 @@ pub(super) fn cpu(spec: Spec) -> f64 {
         + d.events * CPU_EVENT
         + d.payload * CPU_BYTE
         + d.publishes * CPU_PUBLISH;
-    (sum + d.beats * CPU_BEAT + CPU_SECOND) * spec.dearer
+    (sum + d.beats * CPU_BEAT) * spec.dearer
 }
 
 /// A cell that follows the law to a percent or two.

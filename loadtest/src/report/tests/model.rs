@@ -76,7 +76,6 @@ fn known_coefficients_are_recovered() {
             coefficient(bytes, Term::Beat)
         );
         assert!(near(coefficient(&parts[&Cost::Cpu], Term::Beat), made_up::CPU_BEAT));
-        assert!(near(coefficient(&parts[&Cost::Cpu], Term::Second), made_up::CPU_SECOND));
         assert_eq!(coefficient(bytes, Term::Full), 0.0);
     }
 }

@@ -185,7 +185,7 @@ fn finished(cell: Progress, seed: u64) -> Option<Cell> {
         burst: load.burst,
         payload_bytes: load.payload,
         topics: load.topics,
-        poll_interval_s: (load.transport == Transport::Poll).then(|| load.poll_interval.as_secs_f64()),
+        poll_interval_s: (load.transport == Transport::Poll).then_some(load.poll_interval.as_secs_f64()),
         heartbeat_s: load.asked_heartbeat().map(|heartbeat| heartbeat.as_secs_f64()),
         longpoll_timeout_s: load.asked_timeout().map(|timeout| timeout.as_secs_f64()),
         rtt_ms: spec.shape.rtt.as_secs_f64() * 1000.0,

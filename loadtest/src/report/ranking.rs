@@ -31,7 +31,7 @@ pub(crate) fn rank<'a>(
         match verdict(lowest.0.cell, entry.cell, metric, comparisons) {
             Some(Verdict::NoDifference) => ranking.best.push((*entry, *value)),
             Some(Verdict::Higher) if lowest.1 > 0.0 => {
-                ranking.others.push((*entry, *value, value / lowest.1))
+                ranking.others.push((*entry, *value, value / lowest.1));
             }
             _ => ranking.open.push((*entry, *value)),
         }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     plan::{self, OneOrMany, Plan, Time},
+    report,
     results::{Pattern, Transport},
 };
 
@@ -47,13 +48,9 @@ pub enum Command {
         after: PathBuf,
     },
     /// Make the HTML report of results again
-    Report {
-        /// The results
-        json: PathBuf,
-        /// Where to write it; beside the results, if it is not said
-        #[arg(long)]
-        html: Option<PathBuf>,
-    },
+    Report(report::ReportArgs),
+    /// Draw a picture of results, as SVG: latency, bytes and the break-even map
+    Plot(report::PlotArgs),
     /// Print the plan that would be run, as TOML: a start for one of your own
     Plan {
         /// What to measure

@@ -47,11 +47,8 @@ fn done(cli: Cli) -> Result<ExitCode, String> {
             print!("{}", table::comparisons(&comparisons));
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Report { json, html }) => {
-            let results = read(&json)?;
-            write(&html.unwrap_or_else(|| json.with_extension("html")), &report::render(&results))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Some(Command::Report(what)) => made(report::run(&what)),
+        Some(Command::Plot(what)) => made(report::plot(&what)),
         Some(Command::Plan { measure }) => {
             print!("{}", measure.plan(plan::comparison())?.text());
             Ok(ExitCode::SUCCESS)
@@ -109,16 +106,10 @@ fn write(file: &PathBuf, text: &str) -> Result<(), String> {
 }
 
 fn read(file: &Path) -> Result<Results, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let results: Results =
-        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-    if results.schema != loadtest::results::SCHEMA {
-        return Err(format!(
-            "{}: it is `{}`, not `{}`",
-            file.display(),
-            results.schema,
-            loadtest::results::SCHEMA
-        ));
-    }
-    Ok(results)
+    report::read(file).map_err(|error| error.to_string())
+}
+
+fn made(written: Result<PathBuf, report::Error>) -> Result<ExitCode, String> {
+    println!("wrote {}", written.map_err(|error| error.to_string())?.display());
+    Ok(ExitCode::SUCCESS)
 }

@@ -68,7 +68,7 @@ pub(crate) fn span(scenes: &[&Scene]) -> (f64, f64, f64) {
 pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64), frame: Frame) -> Markup {
     let ((left, right), (bottom, top)) = (frame.across(), frame.upwards());
     let y = Scale::logarithmic(low / 1.8, high * 1.3, bottom, top);
-    // Beyond one in ten samples of the last decade a percentile is but a sample.
+    // Where fewer than ten events are left, a percentile is but one of them.
     let deepest = (most.log10() - 1.0).clamp(2.0, 5.0);
     let x = Scale::linear(0.0, deepest, left, right);
     let at = |quantile: f64| x.at(-(1.0 - quantile).max(1e-9).log10());
@@ -81,7 +81,7 @@ pub(crate) fn panel(scene: &Scene, (low, high, most): (f64, f64, f64), frame: Fr
     let mut lines = Vec::new();
     for (entry, latency) in curves(scene) {
         let mut points: Vec<(f64, f64)> = vec![(at(0.0), y.at(latency.min_ms / 1e3))];
-        let own = (latency.count as f64).log10().min(deepest);
+        let own = ((latency.count as f64).log10() - 1.0).max(1.0).min(deepest);
         for percentile in latency.percentiles.iter().filter(|p| p.quantile > 0.0) {
             if -(1.0 - percentile.quantile).max(1e-9).log10() > own + 1e-9 {
                 break;

@@ -57,9 +57,9 @@ pub struct ReportArgs {
     /// The results of a run
     #[arg(value_name = "FILE.json")]
     pub file: PathBuf,
-    /// Where to write the page
-    #[arg(long, value_name = "FILE.html", default_value = "report.html")]
-    pub out: PathBuf,
+    /// Where to write the page; beside the results, if it is not said
+    #[arg(long, value_name = "FILE.html")]
+    pub out: Option<PathBuf>,
 }
 
 /// `loadtest plot`: a picture from results.
@@ -68,9 +68,9 @@ pub struct PlotArgs {
     /// The results of a run
     #[arg(value_name = "FILE.json")]
     pub file: PathBuf,
-    /// Where to write the picture
-    #[arg(long, value_name = "FILE.svg", default_value = "report.svg")]
-    pub out: PathBuf,
+    /// Where to write the picture; beside the results, if it is not said
+    #[arg(long, value_name = "FILE.svg")]
+    pub out: Option<PathBuf>,
 }
 
 /// Why no page or picture was made.
@@ -110,20 +110,20 @@ pub enum Error {
     },
 }
 
-/// Reads results and writes the page.
+/// Reads results and writes the page; says where.
 ///
 /// # Errors
 /// If the file cannot be read or is not the results of this version, or the page cannot be written.
-pub fn run(args: &ReportArgs) -> Result<(), Error> {
-    write(&args.out, &render(&read(&args.file)?))
+pub fn run(args: &ReportArgs) -> Result<PathBuf, Error> {
+    write(args.out.as_deref(), &args.file, "html", &render(&read(&args.file)?))
 }
 
-/// Reads results and writes the picture.
+/// Reads results and writes the picture; says where.
 ///
 /// # Errors
 /// If the file cannot be read or is not the results of this version, or the picture cannot be written.
-pub fn plot(args: &PlotArgs) -> Result<(), Error> {
-    write(&args.out, &picture(&read(&args.file)?))
+pub fn plot(args: &PlotArgs) -> Result<PathBuf, Error> {
+    write(args.out.as_deref(), &args.file, "svg", &picture(&read(&args.file)?))
 }
 
 /// Reads the results of a run.
@@ -143,6 +143,10 @@ pub fn read(path: &Path) -> Result<Results, Error> {
     serde_json::from_str(&text).map_err(parse)
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    fs::write(path, text).map_err(|source| Error::Write { path: path.into(), source })
+fn write(out: Option<&Path>, file: &Path, extension: &str, text: &str) -> Result<PathBuf, Error> {
+    let path = out.map_or_else(|| file.with_extension(extension), Path::to_path_buf);
+    match fs::write(&path, text) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(Error::Write { path, source }),
+    }
 }

@@ -253,7 +253,7 @@ fn two_documents_are_compared_and_a_report_is_made_again() {
             || run(&["compare", &json, &json]).contains("not comparable")
     );
     let html = folder.path().join("again.html");
-    run(&["report", &json, "--html", &html.to_string_lossy()]);
+    run(&["report", &json, "--out", &html.to_string_lossy()]);
     assert_eq!(
         std::fs::read_to_string(html).expect("it was written"),
         std::fs::read_to_string(folder.path().join("report.html")).expect("it was written"),

@@ -14,8 +14,8 @@ use crate::{
 
 const FULL: &[Term] = &[Term::Full];
 const FRAMING: &[Term] = &[Term::Full, Term::Event];
-const ALL_BUT_PUBLISH: &[Term] =
-    &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat, Term::Second];
+/// What bytes come of. None flow because time passes, nor because an event that others share is published.
+const BYTES: &[Term] = &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat];
 const CPU: &[Term] = &Term::ALL;
 const REQUESTS: &[Term] = &[Term::Full, Term::Empty];
 
@@ -145,10 +145,10 @@ pub(super) fn technique(transport: Transport, cells: &[&Cell], anatomy: Anatomy)
             bytes.push(fit_part(name, terms, Cost::Bytes, &|cell| kind(cell, name)));
         }
     } else {
-        bytes.push(fit_part("HTTP and WebSocket", ALL_BUT_PUBLISH, Cost::Bytes, &sockets));
+        bytes.push(fit_part("HTTP and WebSocket", BYTES, Cost::Bytes, &sockets));
     }
     if anatomy.tcp {
-        bytes.push(fit_part("TCP/IP", ALL_BUT_PUBLISH, Cost::Bytes, &tcp));
+        bytes.push(fit_part("TCP/IP", BYTES, Cost::Bytes, &tcp));
     }
     parts.insert(Cost::Bytes, bytes);
     if anatomy.cpu {

@@ -11,11 +11,14 @@ fn results_become_a_page_and_a_picture() {
     let file = folder.path().join("results.json");
     fs::write(&file, serde_json::to_string(&made_up::run()).expect("JSON")).expect("written");
     let out = folder.path().join("report.html");
-    run(&ReportArgs { file: file.clone(), out: out.clone() }).expect("a page");
+    run(&ReportArgs { file: file.clone(), out: Some(out.clone()) }).expect("a page");
     assert_eq!(fs::read_to_string(out).expect("it is there"), render(&made_up::run()));
     let out = folder.path().join("report.svg");
-    plot(&PlotArgs { file, out: out.clone() }).expect("a picture");
+    plot(&PlotArgs { file, out: Some(out.clone()) }).expect("a picture");
     assert!(fs::read_to_string(out).expect("it is there").starts_with("<svg "));
+    let beside = run(&ReportArgs { file: folder.path().join("results.json"), out: None }).expect("a page");
+    assert_eq!(beside, folder.path().join("results.html"));
+    assert!(beside.exists());
 }
 
 #[test]
@@ -26,8 +29,9 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
         if let Some(content) = content {
             fs::write(&file, content).expect("written");
         }
-        let error =
-            run(&ReportArgs { file, out: folder.path().join("out.html") }).expect_err("no page").to_string();
+        let error = run(&ReportArgs { file, out: Some(folder.path().join("out.html")) })
+            .expect_err("no page")
+            .to_string();
         assert!(error.contains(name), "{error}");
         error
     };
@@ -41,5 +45,10 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let file = folder.path().join("good.json");
     fs::write(&file, serde_json::to_string(&made_up::run()).expect("JSON")).expect("written");
     let out = folder.path().join("nowhere/out.html");
-    assert!(run(&ReportArgs { file, out }).expect_err("no such folder").to_string().contains("nowhere"));
+    assert!(
+        run(&ReportArgs { file, out: Some(out) })
+            .expect_err("no such folder")
+            .to_string()
+            .contains("nowhere")
+    );
 }

@@ -175,7 +175,7 @@ impl Account {
         let cpu = self.processor();
         match (&cpu, self.source) {
             (None, None) => {
-                missing("cpu", "the server is not a process of this load test, and has no metrics")
+                missing("cpu", "the server is not a process of this load test, and has no metrics");
             }
             (None, Some(_)) => missing("cpu", "the server could not be looked at"),
             (Some(cpu), _) if cpu.user_ns.is_none() => {

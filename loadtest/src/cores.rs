@@ -43,9 +43,10 @@ impl Cores {
     /// # Errors
     /// What it does.
     pub fn on_servers<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let before = sched_getaffinity(None)?;
         bind(&self.server)?;
         let done = work();
-        bind(&self.generator)?;
+        sched_setaffinity(None, &before)?;
         done
     }
 }

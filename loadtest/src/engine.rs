@@ -62,6 +62,8 @@ pub struct Engine<'a> {
     subscribers: Vec<Subscriber>,
     publishers: Vec<Publisher>,
     schedule: Option<Schedule>,
+    /// When the events were due that leave now.
+    left: Vec<u64>,
     /// Nobody polls for now.
     hold: bool,
     timers: BinaryHeap<Timer>,
@@ -200,6 +202,7 @@ impl<'a> Engine<'a> {
             subscribers: Vec::with_capacity(load.subscribers),
             publishers: Vec::new(),
             schedule: None,
+            left: Vec::new(),
             hold: false,
             timers: BinaryHeap::new(),
             script: script::Script::default(),
@@ -249,16 +252,22 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Queues all events that are due.
+    /// Publishes all events that are due: what is due at once leaves in one piece.
     fn publish_due(&mut self, now: u64) -> Result<(), Error> {
+        let mut left = std::mem::take(&mut self.left);
         while let Some((due, place)) = self.schedule.as_mut().and_then(|schedule| schedule.take(now)) {
-            let topic = place as usize % self.load.topics;
-            self.publish(topic, due);
+            self.publish(place as usize % self.load.topics, due);
             self.window.published(due);
-            let publisher = topic % self.publishers.len();
-            self.flush_publisher(publisher)?;
-            self.pressure.published(due, self.now());
+            left.push(due);
         }
+        if !left.is_empty() {
+            for n in 0..self.publishers.len() {
+                self.flush_publisher(n)?;
+            }
+            let now = self.now();
+            left.drain(..).for_each(|due| self.pressure.published(due, now));
+        }
+        self.left = left;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::wire::decode::{self, Decoder, Item};
+use crate::wire::decode::{self, Cut, Decoder, Item};
 
 /// A server, and a target there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ pub fn get(place: &Place) -> io::Result<Answer> {
     let path = if place.path.is_empty() { "/" } else { &place.path };
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", place.host);
     stream.write_all(request.as_bytes())?;
-    let (mut answer, mut decoder, mut ended) = (Answer::default(), Decoder::new(false), false);
+    let (mut answer, mut decoder, mut ended) = (Answer::default(), Decoder::new(Cut::Whole), false);
     let mut scratch = [0; 16 << 10];
     while !ended {
         let count = stream.read(&mut scratch)?;

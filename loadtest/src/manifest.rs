@@ -91,7 +91,8 @@ fn machine(cores: &Cores) -> Machine {
     }
 }
 
-/// Allows as many descriptors as there may be: each subscriber is one here and one in the server, and two in the relay.
+/// Allows as many descriptors as there may be: each subscriber is one here, two in the relay,
+/// and one in the server, which inherits the limit.
 ///
 /// # Errors
 /// If they are fewer than needed, and how to have more.

@@ -49,9 +49,9 @@ pub fn run(
     listener: &mut dyn Listener,
 ) -> Result<Results, String> {
     let specs = plan.specs()?;
-    // A subscriber, its two sockets in the relay, and some more.
-    let most = specs.iter().map(|spec| spec.load.subscribers).max().unwrap_or(0) as u64;
-    manifest::allow_descriptors(most * 3 + 256)?;
+    // A subscriber's socket, its two in the relay, and some more.
+    let sockets = |spec: &Spec| spec.load.subscribers as u64 * if spec.shape.is_none() { 1 } else { 3 };
+    manifest::allow_descriptors(specs.iter().map(sockets).max().unwrap_or(0) + 256)?;
     cores.bind_generator().map_err(|error| format!("binding to cores: {error}"))?;
     let mut manifest = manifest::manifest(&plan.title, &plan.text(), plan.seed, cores);
     let start = Instant::now();
@@ -185,7 +185,7 @@ fn finished(cell: Progress, seed: u64) -> Option<Cell> {
         burst: load.burst,
         payload_bytes: load.payload,
         topics: load.topics,
-        poll_interval_s: (load.transport == Transport::Poll).then(|| load.poll_interval.as_secs_f64()),
+        poll_interval_s: (load.transport == Transport::Poll).then_some(load.poll_interval.as_secs_f64()),
         heartbeat_s: load.asked_heartbeat().map(|heartbeat| heartbeat.as_secs_f64()),
         longpoll_timeout_s: load.asked_timeout().map(|timeout| timeout.as_secs_f64()),
         rtt_ms: spec.shape.rtt.as_secs_f64() * 1000.0,

@@ -93,10 +93,14 @@ enum Wait {
 
 fn spawned(mut command: Command, cores: &Cores, wait: Wait, folder: Option<PathBuf>) -> io::Result<Running> {
     let kill = matches!(wait, Wait::Said);
-    let said = format!("{command:?}").replace('"', "");
+    let full = format!("{command:?}").replace('"', "");
+    // Where a program lies is nobody's business.
+    let said = full.split_once(' ').map_or(full.clone(), |(program, rest)| {
+        format!("{} {rest}", program.rsplit('/').next().unwrap_or(program))
+    });
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = cores.on_servers(|| command.spawn());
-    let mut child = child.map_err(|error| io::Error::new(error.kind(), format!("{said}: {error}")))?;
+    let mut child = child.map_err(|error| io::Error::new(error.kind(), format!("{full}: {error}")))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // Made at once, so that it is ended whatever happens below.
     let mut running =
@@ -136,7 +140,7 @@ fn spawned(mut command: Command, cores: &Cores, wait: Wait, folder: Option<PathB
         if ended.is_some() || start.elapsed() > PATIENCE {
             let why = ended.map_or("does not listen".to_owned(), |status| format!("ended: {status}"));
             let errors = errors.recv_timeout(Duration::from_millis(200)).unwrap_or_default();
-            return Err(io::Error::other(format!("{} {why}\n{}", running.command, errors.trim_end())));
+            return Err(io::Error::other(format!("{full} {why}\n{}", errors.trim_end())));
         }
     }
 }

@@ -134,7 +134,6 @@ impl Engine<'_> {
 
     /// Opens subscribers' connections until there are so many, some at a time.
     fn open(&mut self, wanted: usize) -> Result<(), Error> {
-        let streams = self.load.transport.streams();
         let slow = if self.load.pattern == Pattern::Slow { self.load.share } else { 0.0 };
         let began = self.now();
         let (mut progress, mut before) = (began, 0);
@@ -145,7 +144,7 @@ impl Engine<'_> {
             let waiting = if self.goal.ready.silent { 0 } else { open as u64 - answered.min(open as u64) };
             for n in open..wanted.min(open + AT_ONCE.saturating_sub(waiting as usize)) {
                 let mut subscriber =
-                    Subscriber::new(n % self.load.topics, self.goal.ready.keep.len(), streams);
+                    Subscriber::new(n % self.load.topics, self.goal.ready.keep.len(), self.goal.ready.cut);
                 // Spread evenly, so that each topic has its share.
                 subscriber.session.slow = ((n + 1) as f64 * slow).floor() > (n as f64 * slow).floor();
                 self.subscribers.push(subscriber);

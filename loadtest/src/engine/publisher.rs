@@ -3,7 +3,7 @@
 use std::{io, os::fd::OwnedFd};
 
 use super::{load::Goal, sockets};
-use crate::wire::decode::{Decoder, Item};
+use crate::wire::decode::{Cut, Decoder, Item};
 
 /// A connection that publishes. All events of a topic go over the same one, so that they have an order.
 #[derive(Debug)]
@@ -24,7 +24,14 @@ const MOST: usize = 64 << 20;
 impl Publisher {
     pub(super) fn open(goal: &Goal) -> io::Result<Self> {
         let fd = sockets::begin(goal.publish, 0, None)?;
-        Ok(Self { fd, decoder: Decoder::new(false), out: Vec::new(), sent: 0, answered: 0, writes: true })
+        Ok(Self {
+            fd,
+            decoder: Decoder::new(Cut::Whole),
+            out: Vec::new(),
+            sent: 0,
+            answered: 0,
+            writes: true,
+        })
     }
 
     /// Sends what it can. `false` as long as something is left.

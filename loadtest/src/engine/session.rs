@@ -101,7 +101,7 @@ impl Session {
             200..300 | 304 => {}
             _ => {
                 self.refused =
-                    Some((status, String::from_utf8_lossy(head).lines().next().unwrap_or("").to_owned()))
+                    Some((status, String::from_utf8_lossy(head).lines().next().unwrap_or("").to_owned()));
             }
         }
         for (place, sources) in shared.ready.keep.iter().enumerate() {
@@ -148,6 +148,9 @@ impl Session {
             && memchr::memmem::find(unit, gap).is_some()
         {
             shared.tally.gaps += 1;
+        }
+        if shared.ready.single && !shared.streams {
+            self.more = marked;
         }
         if let Some(more) = &shared.ready.more
             && !shared.streams

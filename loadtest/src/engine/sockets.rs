@@ -9,8 +9,9 @@ use std::{
 
 use rustix::{
     event::{
-        Timespec,
+        PollFd, PollFlags, Timespec,
         epoll::{self, Event, EventData, EventFlags},
+        poll,
     },
     io::Errno,
     net::{
@@ -145,8 +146,18 @@ impl Watcher {
     pub(crate) fn wait(&self, at_most: Duration, found: &mut Vec<(u64, bool)>) -> io::Result<()> {
         found.clear();
         let mut events: Vec<Event> = Vec::with_capacity(AT_ONCE);
+        // epoll's own time-outs are whole milliseconds, and events are due in between: it is waited for the instance.
         let timeout = Timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+        match poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(&mut events),
+            Some(&Timespec::default()),
+        ) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -161,4 +172,37 @@ impl Watcher {
 
 fn flags(write: bool) -> EventFlags {
     if write { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn many_connections_come_from_several_addresses() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        for (n, source) in
+            [(0, "127.0.0.1"), (24_999, "127.0.0.1"), (25_000, "127.0.1.1"), (60_000, "127.0.1.2")]
+        {
+            let _held = begin(addr, n, None).unwrap();
+            let (_, peer) = listener.accept().unwrap();
+            assert_eq!(peer.ip().to_string(), source, "number {n}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_as_long_as_it_is_said() {
+        let watcher = Watcher::new().unwrap();
+        let start = std::time::Instant::now();
+        let mut found = Vec::new();
+        for _ in 0..20 {
+            watcher.wait(Duration::from_micros(100), &mut found).unwrap();
+        }
+        // Whole milliseconds would be 20 ms at least; a busy machine may take longer than 2 ms.
+        assert!(start.elapsed() >= Duration::from_millis(2), "{:?}", start.elapsed());
+        assert!(found.is_empty());
+    }
 }

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     results::Transport,
-    wire::{decode::Decoder, template::Values},
+    wire::{
+        decode::{Cut, Decoder},
+        template::Values,
+    },
 };
 
 /// A subscriber.
@@ -34,11 +37,11 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(topic: usize, kept: usize, streams: bool) -> Self {
+    pub(super) fn new(topic: usize, kept: usize, cut: Cut) -> Self {
         Self {
             fd: None,
             generation: 0,
-            decoder: Decoder::new(streams),
+            decoder: Decoder::new(cut),
             out: Vec::new(),
             writes: false,
             reads: true,
@@ -64,7 +67,7 @@ impl Engine<'_> {
         let now = self.now();
         let subscriber = &mut self.subscribers[n];
         subscriber.generation += 1;
-        subscriber.decoder = Decoder::new(self.load.transport.streams());
+        subscriber.decoder = Decoder::new(self.goal.ready.cut);
         subscriber.out.clear();
         subscriber.busy = false;
         subscriber.session.began = now;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::template::{Template, Values};
+use super::{
+    decode::Cut,
+    template::{Template, Values},
+};
 use crate::results::Transport;
 
 /// An adapter as it is written.
@@ -85,12 +88,22 @@ pub struct Subscribe {
     /// What in a poll's answer says that the next should follow at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more: Option<String>,
+    /// An answer holds one event at most: a poll asks until there is none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub single: bool,
+    /// What a stream's events are told apart by: `lines` if nothing is said, `chunks`.
+    #[serde(skip_serializing_if = "is_lines")]
+    pub unit: Cut,
     /// What tells of a gap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
     /// The first request of a long poll is answered only when there is an event.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+}
+
+fn is_lines(cut: &Cut) -> bool {
+    *cut == Cut::Lines
 }
 
 /// Where something kept comes from.
@@ -118,6 +131,10 @@ pub struct Ready {
     pub answer: Vec<(Vec<u8>, Vec<u8>)>,
     /// See [`Subscribe::more`].
     pub more: Option<Vec<u8>>,
+    /// See [`Subscribe::single`].
+    pub single: bool,
+    /// What is a unit.
+    pub cut: Cut,
     /// See [`Subscribe::gap`].
     pub gap: Option<Vec<u8>>,
     /// See [`Subscribe::silent`].
@@ -187,6 +204,8 @@ impl Adapter {
                 .map(|(from, to)| (from.clone().into(), to.clone().into()))
                 .collect(),
             more: subscribe.more.clone().map(String::into_bytes),
+            single: subscribe.single,
+            cut: if transport.streams() { subscribe.unit } else { Cut::Whole },
             gap: subscribe.gap.clone().map(String::into_bytes),
             silent: subscribe.silent,
         })

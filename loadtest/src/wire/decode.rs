@@ -1,5 +1,7 @@
 //! What a server sends, taken apart as it comes: answers' heads and bodies, and within a stream its lines or frames.
 
+use serde::{Deserialize, Serialize};
+
 use super::websocket::{self, Opcode};
 
 /// What becomes of bytes. A *unit* is a line of a stream, a WebSocket message, or the whole body of an answer.
@@ -41,12 +43,24 @@ enum Framing {
     Frames,
 }
 
+/// What a body's units are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cut {
+    /// Its lines.
+    #[default]
+    Lines,
+    /// Its chunks: where a server puts each event into one, and nothing between them.
+    Chunks,
+    /// The whole of it.
+    Whole,
+}
+
 /// A connection's incoming side.
 #[derive(Debug)]
 pub struct Decoder {
     framing: Framing,
-    /// Whether bodies are cut into lines.
-    lines: bool,
+    cut: Cut,
     /// Bytes that are not enough for the next step.
     rest: Vec<u8>,
     /// A unit that is not whole.
@@ -57,9 +71,9 @@ pub struct Decoder {
 const LONGEST_HEAD: usize = 64 << 10;
 
 impl Decoder {
-    /// At a connection's begin. Bodies are cut into `lines`, or are one unit each.
-    pub fn new(lines: bool) -> Self {
-        Self { framing: Framing::Head, lines, rest: Vec::new(), unit: Vec::new() }
+    /// At a connection's begin.
+    pub fn new(cut: Cut) -> Self {
+        Self { framing: Framing::Head, cut, rest: Vec::new(), unit: Vec::new() }
     }
 
     /// Whether an answer has begun and is not over.
@@ -107,7 +121,8 @@ impl Decoder {
                     // The two bytes behind a chunk belong to it here.
                     let part = left.min(bytes.len() - at);
                     let data = part.min(left.saturating_sub(2));
-                    self.body(&bytes[at..at + data], false, item);
+                    let whole = self.cut == Cut::Chunks && part == left;
+                    self.body(&bytes[at..at + data], whole, item);
                     self.framing = if part == left { Framing::Size } else { Framing::Chunk(left - part) };
                     part
                 }
@@ -188,7 +203,7 @@ impl Decoder {
 
     /// A part of a body.
     fn body(&mut self, mut bytes: &[u8], last: bool, item: &mut impl FnMut(Item<'_>)) {
-        if self.lines {
+        if self.cut == Cut::Lines {
             while let Some(end) = memchr::memchr(b'\n', bytes) {
                 self.unit(&bytes[..end], item);
                 bytes = &bytes[end + 1..];
@@ -228,7 +243,7 @@ impl Decoder {
             Opcode::Ping => item(Item::Ping(payload)),
             Opcode::Pong => {}
             Opcode::Close => {
-                item(Item::Close(payload.first_chunk::<2>().map_or(1005, |code| u16::from_be_bytes(*code))))
+                item(Item::Close(payload.first_chunk::<2>().map_or(1005, |code| u16::from_be_bytes(*code))));
             }
         }
         Ok(whole)
@@ -247,9 +262,9 @@ mod tests {
     use super::*;
 
     /// What comes of a text, cut in two at each place, and byte by byte.
-    fn told(text: &[u8], lines: bool) -> Vec<String> {
+    fn told(text: &[u8], cut: Cut) -> Vec<String> {
         let run = |parts: &[&[u8]]| {
-            let (mut decoder, mut told) = (Decoder::new(lines), Vec::new());
+            let (mut decoder, mut told) = (Decoder::new(cut), Vec::new());
             for part in parts {
                 let mut item = |item: Item<'_>| {
                     told.push(match item {
@@ -277,7 +292,7 @@ mod tests {
     fn answers_one_after_the_other() {
         let text = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"a\"}HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(
-            told(text, false),
+            told(text, Cut::Whole),
             ["head 200", "unit {\"a\"}", "end", "head 204", "end", "head 200", "end"]
         );
     }
@@ -285,13 +300,19 @@ mod tests {
     #[test]
     fn a_chunked_stream_is_lines_wherever_its_chunks_are_cut() {
         let text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabc\n\r\n6;x=y\r\nde\nf\ng\r\n2\r\nh\n\r\n0\r\n\r\n";
-        assert_eq!(told(text, true), ["head 200", "unit abc", "unit de", "unit f", "unit gh", "end"]);
+        assert_eq!(told(text, Cut::Lines), ["head 200", "unit abc", "unit de", "unit f", "unit gh", "end"]);
+    }
+
+    #[test]
+    fn a_chunk_may_be_a_unit() {
+        let text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n";
+        assert_eq!(told(text, Cut::Chunks), ["head 200", "unit abc", "unit de"]);
     }
 
     #[test]
     fn a_chunked_body_is_one_unit() {
         let text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabc\n\r\n2\r\nde\r\n0\r\nA: b\r\n\r\nHTTP/1.1 204 None\r\n\r\n";
-        assert_eq!(told(text, false), ["head 200", "unit abc\nde", "end", "head 204", "end"]);
+        assert_eq!(told(text, Cut::Whole), ["head 200", "unit abc\nde", "end", "head 204", "end"]);
     }
 
     #[test]
@@ -300,7 +321,7 @@ mod tests {
         text.extend_from_slice(&[0x81, 2, b'h', b'i', 0x01, 1, b'a', 0x89, 1, b'p', 0x80, 1, b'b']);
         text.extend_from_slice(&[0x88, 2, 3, 232, 0x88, 0]);
         assert_eq!(
-            told(&text, false),
+            told(&text, Cut::Lines),
             ["head 101", "unit hi", "ping p", "unit ab", "close 1000", "close 1005"]
         );
     }
@@ -315,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_told() {
-        let mut decoder = Decoder::new(false);
+        let mut decoder = Decoder::new(Cut::Whole);
         assert!(decoder.take(b"SSH-2.0-OpenSSH\r\n\r\n", &mut |_| {}).is_err());
     }
 }

@@ -261,3 +261,26 @@ fn two_documents_are_compared_and_a_report_is_made_again() {
     let plan = run(&["plan"]);
     assert!(loadtest::plan::Plan::parse(&plan).is_ok(), "{plan}");
 }
+
+/// Real servers of other hands behind the adapters: installed if they are missing, started, and served the same load.
+#[test]
+fn rivals_are_served_the_same_load() {
+    let program = program();
+    let words =
+        ["rivals", "--subscribers", "20", "--rate", "40", "--time", "500ms", "--poll-interval", "200ms"];
+    let more = ["--repeat", "1", "--noise", "0", "--server", &program.to_string_lossy()];
+    let (results, output, _folder) = ran(&[&words[..], &more].concat());
+    valid_by_schema(&results);
+    let said = String::from_utf8_lossy(&output.stdout);
+    for (server, transports) in [("fanlight", 5), ("nchan", 5), ("socketio", 1), ("ws", 1)] {
+        let cells: Vec<_> = results.cells.iter().filter(|cell| cell.server == server).collect();
+        assert_eq!(cells.len(), transports, "{server}: {said}");
+        for cell in cells {
+            let exactly = cell.total.exactly;
+            assert!(exactly.holds() && exactly.established == 20, "{}: {exactly:?}", cell.id);
+            assert!(cell.total.cpu.is_some_and(|cpu| cpu.total_ns > 0), "{}", cell.id);
+        }
+        let described = results.manifest.servers.iter().find(|held| held.name == server);
+        assert!(described.is_some_and(|server| server.own && server.version.is_some()), "{described:?}");
+    }
+}

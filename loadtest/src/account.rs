@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    engine::{Few, Outcome, Sums},
+    engine::{Outcome, Sums},
     ledger,
     relay::Strain,
     results::{
@@ -15,6 +15,8 @@ use crate::{
     watch::{Kernel, Seen},
 };
 
+/// Fewer subscribers than that make no difference that stands out of the noise of a process's memory.
+const MEMORABLE: u64 = 500;
 /// Fewer samples than that say nothing of how processor time was split.
 const TICKS: u64 = 20;
 
@@ -45,8 +47,7 @@ pub struct Account {
     cpu: Option<Seen>,
     memory: Option<[Seen; 2]>,
     rss_peak: u64,
-    kernel: Kernel,
-    few: Option<Few>,
+    kernel: [Kernel; 2],
     /// How the generator fared.
     pub generator: Generator,
     ledger: Result<LedgerBytes, String>,
@@ -103,8 +104,7 @@ impl Account {
             rss_peak: peak.or(cpu.and_then(|cpu| cpu.rss_bytes)).unwrap_or(0),
             cpu,
             memory,
-            kernel: outcome.kernel[1],
-            few: outcome.few,
+            kernel: outcome.kernel,
             generator,
             ledger,
             runs: 1,
@@ -257,24 +257,18 @@ impl Account {
     fn memory(&self) -> Option<Memory> {
         let [before, connected] = self.memory?;
         let (before, connected) = (before.rss_bytes?, connected.rss_bytes?);
-        let each = |of: &dyn Fn(&Few) -> Option<u64>, now: u64| {
-            let few = self.few.as_ref()?;
-            let others = self.subscribers.saturating_sub(few.subscribers as u64).max(1);
-            Some(now.saturating_sub(of(few)?) as f64 / others as f64)
+        let each = |before: u64, now: u64| {
+            (self.subscribers >= MEMORABLE)
+                .then(|| now.saturating_sub(before) as f64 / self.subscribers as f64)
         };
+        let [kernel, kernel_connected] = self.kernel;
         Some(Memory {
             rss_before_bytes: before,
             rss_connected_bytes: connected,
             rss_peak_bytes: self.rss_peak.max(connected),
-            rss_bytes_per_connection: each(&|few| few.seen?.rss_bytes, connected),
-            socket_buffer_bytes_per_connection: each(
-                &|few| Some(few.kernel.buffers_bytes),
-                self.kernel.buffers_bytes,
-            ),
-            socket_slab_bytes_per_connection: each(
-                &|few| Some(few.kernel.slab_bytes),
-                self.kernel.slab_bytes,
-            ),
+            rss_bytes_per_connection: each(before, connected),
+            socket_buffer_bytes_per_connection: each(kernel.buffers_bytes, kernel_connected.buffers_bytes),
+            socket_slab_bytes_per_connection: each(kernel.slab_bytes, kernel_connected.slab_bytes),
         })
     }
 

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    AT_ONCE, Beside, Engine, Error, Few, Outcome, Schedule, Stage, script::Script, sockets,
-    subscriber::Subscriber,
+    AT_ONCE, Beside, Engine, Error, Outcome, Schedule, Stage, script::Script, sockets, subscriber::Subscriber,
 };
 use crate::{
     results::{Exactly, Pattern, Transport},
     watch::{Kernel, Look},
 };
 
-/// From so many subscribers on the memory of a connection stands out of the noise.
-const MEMORABLE: usize = 500;
 /// How often a mark is published until each subscriber had one.
 const MARK_AGAIN: u64 = 250_000_000;
 
@@ -25,21 +22,12 @@ impl Engine<'_> {
         self.open_publishers()?;
         let seen_before = self.watch.look().seen();
         let kernel_before = Kernel::look();
-        // Some of them first: what the first connections cost a process is not what the next ones do.
-        let first = if self.load.subscribers >= MEMORABLE { self.load.subscribers / 10 } else { 0 };
-        let few = if first > 0 {
-            self.open(first)?;
-            self.mark()?;
-            self.settle()?;
-            Some(Few { subscribers: first, seen: self.watch.look().seen(), kernel: Kernel::look() })
-        } else {
-            None
-        };
-        let begun = (self.subscribers.len(), self.watch.quick());
-        self.open(self.load.subscribers)?;
-        let connect_cpu_ns = self.watch.quick().zip(begun.1).map(|(now, before)| {
-            now.cpu_ns.saturating_sub(before.cpu_ns) / (self.load.subscribers - begun.0).max(1) as u64
-        });
+        self.open()?;
+        let connect_cpu_ns = self
+            .watch
+            .quick()
+            .zip(seen_before)
+            .map(|(now, before)| now.cpu_ns.saturating_sub(before.cpu_ns) / self.load.subscribers as u64);
         self.mark()?;
         self.settle()?;
         let opening = self.tally.sums();
@@ -117,7 +105,6 @@ impl Engine<'_> {
             connect_cpu_ns,
             seen,
             kernel,
-            few,
         };
         // Thousands of sockets that wait for a last word would be in the way of the next run.
         self.subscribers.into_iter().filter_map(|subscriber| subscriber.fd).for_each(sockets::abort);
@@ -132,8 +119,9 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Opens subscribers' connections until there are so many, some at a time.
-    fn open(&mut self, wanted: usize) -> Result<(), Error> {
+    /// Opens all subscribers' connections, some at a time.
+    fn open(&mut self) -> Result<(), Error> {
+        let wanted = self.load.subscribers;
         let slow = if self.load.pattern == Pattern::Slow { self.load.share } else { 0.0 };
         let began = self.now();
         let (mut progress, mut before) = (began, 0);

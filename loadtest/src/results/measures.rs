@@ -115,9 +115,8 @@ pub struct Memory {
     pub rss_connected_bytes: u64,
     /// The most that was seen under load.
     pub rss_peak_bytes: u64,
-    /// What each connection behind the first tenth added: the first ones of a process cost more than the next. `null`
-    /// where it could not be told from noise (fewer than 500 subscribers). Resident memory comes in pages, perhaps of
-    /// 2 MiB: take thousands.
+    /// The difference between the two, for each. What a process takes once, at its first connection, is in it, and
+    /// resident memory comes in pages, perhaps of 2 MiB: take thousands. `null` for fewer than 500 subscribers.
     pub rss_bytes_per_connection: Option<f64>,
     /// The kernel's memory in TCP buffers for each connection, both ends of it (`/proc/net/sockstat`). Other programs'
     /// sockets are in it.

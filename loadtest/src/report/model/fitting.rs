@@ -108,9 +108,9 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
 /// wrong, since what few subscribers share is much like what each of them costs.
 fn publish(fitted: &[&Cell], anatomy: Anatomy) -> f64 {
     let own = |transport| {
-        let cells = over(transport, fitted);
-        let coefficients = technique(transport, &cells, anatomy).coefficients(Cost::Cpu);
-        coefficients.filter(|_| !cells.is_empty()).map(|coefficients| coefficients[Term::Publish as usize])
+        let cells = Some(over(transport, fitted)).filter(|cells| !cells.is_empty())?;
+        let coefficients = technique(transport, &cells, anatomy).coefficients(Cost::Cpu)?;
+        Some(coefficients[Term::Publish as usize])
     };
     median(Transport::ALL.into_iter().filter_map(own).collect())
 }

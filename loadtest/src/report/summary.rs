@@ -20,11 +20,14 @@ pub(crate) fn sentences(results: &Results, scenes: &Scenes, model: Option<&Model
         said.extend(rank(Metric::BytesPerDelivery).map(|ranking| least(&ranking, &BYTES)));
         said.extend(rank(Metric::CpuPerDelivery).map(|ranking| least(&ranking, &CPU)));
     }
+    let invalid = results.cells.iter().filter(|cell| !cell.validity.valid).count();
+    // What is worth nothing has to say so before it says anything else.
+    let first = said.is_empty() || invalid * 2 > results.cells.len();
     said.extend(distance(scenes));
     said.extend(model.and_then(|model| break_even(scenes, model)));
     said.push(exactly_once(results));
     said.push(noise(results));
-    said.push(validity(results));
+    said.insert(if first { 0 } else { said.len() }, validity(results));
     said.extend(disagreement(results));
     said
 }

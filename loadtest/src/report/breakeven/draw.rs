@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) const FRAME: Frame =
-    Frame { width: 420.0, height: 330.0, left: 54.0, right: 12.0, top: 10.0, bottom: 38.0 };
+    Frame { width: 420.0, height: 344.0, left: 54.0, right: 12.0, top: 24.0, bottom: 38.0 };
 
 const GRID: Grid = Grid { columns: 66, rows: 60, aspect: 3.0 };
 
@@ -63,7 +63,7 @@ pub(crate) fn map(
             }
             (FRAME.columns(&ticks))
             text x=(place(f64::midpoint(left, right))) y=(FRAME.height - 4.0) text-anchor="middle" { "events" }
-            text x=(place(left + 6.0)) y=(place(top + 14.0)) class="halo" { "tolerated staleness ↑" }
+            text x="0" y="12" { "tolerated staleness" }
             @for line in busy.iter().flatten() {
                 path.cores d=(path(&line.iter().copied().map(spot).collect::<Vec<_>>())) {}
                 @if let Some((x, y)) = line.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).map(spot) {

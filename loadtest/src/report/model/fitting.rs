@@ -17,6 +17,9 @@ const FRAMING: &[Term] = &[Term::Full, Term::Event];
 /// What bytes come of: not of a publish that others share.
 const BYTES: &[Term] = &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat];
 const CPU: &[Term] = &Term::ALL;
+const CPU_BUT_PUBLISH: &[Term] = &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat];
+const CPU_WITH_PUBLISH: &[Term] =
+    &[Term::Full, Term::Empty, Term::Event, Term::PayloadByte, Term::Beat, Term::Publish];
 const REQUESTS: &[Term] = &[Term::Full, Term::Empty];
 
 /// The kinds of the ledger, and what each can depend on.
@@ -36,6 +39,8 @@ pub(super) struct Anatomy {
     ledger: bool,
     tcp: bool,
     cpu: bool,
+    /// What a publish costs the server, once that is known: the same whatever carries the event on.
+    publish: Option<f64>,
 }
 
 /// The model of a server; `None` where no valid cell of it can be fitted.
@@ -53,7 +58,9 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
             .iter()
             .all(|cell| cell.total.wire.ledger.as_ref().is_some_and(|ledger| ledger.tcp.is_some())),
         cpu: usable.iter().all(|cell| cell.total.cpu.is_some()),
+        publish: None,
     };
+    let anatomy = Anatomy { publish: Some(publish(&fitted, anatomy)), ..anatomy };
     let mut notes = anatomy.notes();
     let mut techniques = BTreeMap::new();
     let mut checks = Vec::new();
@@ -95,6 +102,17 @@ pub(crate) fn build(results: &Results, server: &str) -> Option<Model> {
         range,
         missing,
     })
+}
+
+/// What a publish costs the server: the median of what the transports' own fits say. One of them alone is easily
+/// wrong, since what few subscribers share is much like what each of them costs.
+fn publish(fitted: &[&Cell], anatomy: Anatomy) -> f64 {
+    let own = |transport| {
+        let cells = Some(over(transport, fitted)).filter(|cells| !cells.is_empty())?;
+        let coefficients = technique(transport, &cells, anatomy).coefficients(Cost::Cpu)?;
+        Some(coefficients[Term::Publish as usize])
+    };
+    median(Transport::ALL.into_iter().filter_map(own).collect())
 }
 
 fn over<'a>(transport: Transport, cells: &[&'a Cell]) -> Vec<&'a Cell> {
@@ -153,7 +171,17 @@ pub(super) fn technique(transport: Transport, cells: &[&Cell], anatomy: Anatomy)
     parts.insert(Cost::Bytes, bytes);
     if anatomy.cpu {
         let cpu = |cell: &Cell| measured(cell, Cost::Cpu, anatomy).unwrap_or(0.0);
-        parts.insert(Cost::Cpu, vec![fit_part("server CPU", CPU, Cost::Cpu, &cpu)]);
+        let part = match anatomy.publish {
+            None => fit_part("server CPU", CPU, Cost::Cpu, &cpu),
+            Some(each) => {
+                let rest =
+                    |cell: &Cell| (cpu(cell) - each * drivers(transport, cell, Cost::Cpu).publishes).max(0.0);
+                let part = fit_part("server CPU", CPU_BUT_PUBLISH, Cost::Cpu, &rest);
+                let coefficients = part.coefficients.into_iter().chain([each]).collect();
+                Part { terms: CPU_WITH_PUBLISH, coefficients, ..part }
+            }
+        };
+        parts.insert(Cost::Cpu, vec![part]);
     }
     let requests = |cell: &Cell| measured(cell, Cost::Requests, anatomy).unwrap_or(0.0);
     parts.insert(Cost::Requests, vec![fit_part("requests", REQUESTS, Cost::Requests, &requests)]);

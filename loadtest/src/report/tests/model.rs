@@ -145,6 +145,24 @@ fn invalid_cells_and_other_servers_are_not_fitted() {
 }
 
 #[test]
+fn a_publish_costs_the_same_over_all_transports() {
+    let mut results = exact(Transport::Chunked);
+    for transport in [Transport::Sse, Transport::Websocket] {
+        results.cells.extend(exact(transport).cells);
+    }
+    // One transport's few subscribers look dear: alone it would be put down to the publish.
+    let dear = |cell: &&mut crate::results::Cell| cell.transport == Transport::Sse && cell.subscribers == 7;
+    for cell in results.cells.iter_mut().filter(dear) {
+        cell.total.cpu.as_mut().expect("measured").total_ns_per_subscriber_second *= 1.5;
+    }
+    let model = model(&results);
+    for technique in model.techniques.values() {
+        let found = coefficient(&technique.parts[&Cost::Cpu], Term::Publish);
+        assert!(near(found, made_up::CPU_PUBLISH), "{found}");
+    }
+}
+
+#[test]
 fn what_was_never_seen_is_said_to_be_assumed() {
     let mut results = exact(Transport::Longpoll);
     results.cells.retain(|cell| cell.rate > 0.0);

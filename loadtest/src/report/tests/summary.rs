@@ -120,6 +120,15 @@ fn an_invalid_cell_is_never_ranked_however_good_it_looks() {
 }
 
 #[test]
+fn where_most_is_invalid_that_is_said_first() {
+    let mut results = made_up::run();
+    assert!(!said(&results)[0].contains("invalid"));
+    results.cells.iter_mut().skip(3).for_each(made_up::spoil);
+    let said = said(&results);
+    assert!(said[0].starts_with("55 of 58 cells are invalid"), "{said:?}");
+}
+
+#[test]
 fn what_was_lost_is_said() {
     let mut results = made_up::run();
     let exactly = |results: &mut Results| {

@@ -82,6 +82,7 @@ fn packages() -> Vec<&'static str> {
         (succeeds("tshark", &["--version"]), "tshark"),
         (succeeds("systemd-analyze", &["--version"]), "systemd"),
         (succeeds("/usr/sbin/nginx", &["-v"]), "nginx-light"),
+        (Path::new("/usr/lib/nginx/modules/ngx_nchan_module.so").exists(), "libnginx-mod-nchan"),
         (succeeds("python3", &["-c", "import venv, ensurepip"]), "python3-venv"),
         (Path::new("/usr/bin/chromium").exists(), "chromium"),
         (Path::new("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc").exists(), "fonts-noto-cjk"),

@@ -1,0 +1,122 @@
+//! A plain HTTP/1.1 client for what is asked now and then: ledger, metrics, clocks.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
+
+use crate::wire::decode::{self, Cut, Decoder, Item};
+
+/// A server, and a target there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where to connect.
+    pub addr: SocketAddr,
+    /// What to name it.
+    pub host: String,
+    /// The target, or what stands before all targets.
+    pub path: String,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    head: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A field of the head.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        decode::field(&self.head, name)
+    }
+}
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Place {
+    /// Reads `http://HOST[:PORT][/PATH]`.
+    ///
+    /// # Errors
+    /// If it is none, or its host has no address.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let Some(rest) = url.strip_prefix("http://") else {
+            let tls = url.starts_with("https://");
+            let hint = if tls {
+                ": the load test speaks no TLS; point it at the server behind the proxy"
+            } else {
+                ""
+            };
+            return Err(format!("`{url}` does not begin with http://{hint}"));
+        };
+        let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+        let port =
+            authority.rsplit_once(':').is_some_and(|(_, port)| port.chars().all(|c| c.is_ascii_digit()));
+        let named = if port { authority.to_owned() } else { format!("{authority}:80") };
+        let mut found = named.to_socket_addrs().map_err(|error| format!("`{url}`: {error}"))?;
+        let addr = found.next().ok_or_else(|| format!("`{url}`: the host has no address"))?;
+        Ok(Self { addr, host: authority.to_owned(), path: path.trim_end_matches('/').to_owned() })
+    }
+
+    /// The same server, with something behind the path.
+    pub fn join(&self, path: &str) -> Self {
+        Self { path: format!("{}{path}", self.path), ..self.clone() }
+    }
+}
+
+/// Asks for a place.
+///
+/// # Errors
+/// If there is no whole answer within ten seconds.
+pub fn get(place: &Place) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&place.addr, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let path = if place.path.is_empty() { "/" } else { &place.path };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", place.host);
+    stream.write_all(request.as_bytes())?;
+    let (mut answer, mut decoder, mut ended) = (Answer::default(), Decoder::new(Cut::Whole), false);
+    let mut scratch = [0; 16 << 10];
+    while !ended {
+        let count = stream.read(&mut scratch)?;
+        if count == 0 {
+            break;
+        }
+        let mut item = |item: Item<'_>| match item {
+            Item::Head { status, head } => (answer.status, answer.head) = (status, head.to_vec()),
+            Item::Unit(unit) => answer.body.extend_from_slice(unit),
+            Item::End => ended = true,
+            Item::Ping(_) | Item::Close(_) => {}
+        };
+        decoder.take(&scratch[..count], &mut item).map_err(io::Error::other)?;
+    }
+    if answer.status == 0 {
+        return Err(io::Error::other("the server closed the connection without an answer"));
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read() {
+        let place = Place::parse("http://127.0.0.1:8080/base/").unwrap();
+        assert_eq!((place.addr.to_string(), place.path.as_str()), ("127.0.0.1:8080".to_owned(), "/base"));
+        assert_eq!(place.join("/metrics").path, "/base/metrics");
+        assert_eq!(Place::parse("http://127.0.0.1").unwrap().addr.port(), 80);
+        assert!(Place::parse("https://example.org").unwrap_err().contains("no TLS"));
+        assert!(Place::parse("127.0.0.1:80").unwrap_err().contains("http://"));
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    engine::{Half, Outcome, Sums},
+    engine::{Few, Outcome, Sums},
     ledger,
     relay::Strain,
     results::{
@@ -46,7 +46,7 @@ pub struct Account {
     memory: Option<[Seen; 2]>,
     rss_peak: u64,
     kernel: Kernel,
-    half: Option<Half>,
+    few: Option<Few>,
     /// How the generator fared.
     pub generator: Generator,
     ledger: Result<LedgerBytes, String>,
@@ -104,7 +104,7 @@ impl Account {
             cpu,
             memory,
             kernel: outcome.kernel[1],
-            half: outcome.half,
+            few: outcome.few,
             generator,
             ledger,
             runs: 1,
@@ -257,22 +257,22 @@ impl Account {
     fn memory(&self) -> Option<Memory> {
         let [before, connected] = self.memory?;
         let (before, connected) = (before.rss_bytes?, connected.rss_bytes?);
-        let each = |of: &dyn Fn(&Half) -> Option<u64>, now: u64| {
-            let half = self.half.as_ref()?;
-            let others = self.subscribers.saturating_sub(half.subscribers as u64).max(1);
-            Some(now.saturating_sub(of(half)?) as f64 / others as f64)
+        let each = |of: &dyn Fn(&Few) -> Option<u64>, now: u64| {
+            let few = self.few.as_ref()?;
+            let others = self.subscribers.saturating_sub(few.subscribers as u64).max(1);
+            Some(now.saturating_sub(of(few)?) as f64 / others as f64)
         };
         Some(Memory {
             rss_before_bytes: before,
             rss_connected_bytes: connected,
             rss_peak_bytes: self.rss_peak.max(connected),
-            rss_bytes_per_connection: each(&|half| half.seen?.rss_bytes, connected),
+            rss_bytes_per_connection: each(&|few| few.seen?.rss_bytes, connected),
             socket_buffer_bytes_per_connection: each(
-                &|half| Some(half.kernel.buffers_bytes),
+                &|few| Some(few.kernel.buffers_bytes),
                 self.kernel.buffers_bytes,
             ),
             socket_slab_bytes_per_connection: each(
-                &|half| Some(half.kernel.slab_bytes),
+                &|few| Some(few.kernel.slab_bytes),
                 self.kernel.slab_bytes,
             ),
         })

@@ -12,7 +12,7 @@ use crate::{
 
 /// Measures what each realtime transport costs: latency, processor, memory and bytes.
 ///
-/// Without an argument: starts a gateway of its own, compares all five transports in about a minute, prints a table, and
+/// Without an argument: starts a gateway of its own, compares all five transports in a minute and a half, prints a table, and
 /// writes report.html and report.json. The exit status is 0 if every figure can be trusted, 3 if some are marked invalid
 /// (they are written all the same), 1 if nothing could be measured.
 #[derive(Debug, Parser)]

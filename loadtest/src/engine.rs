@@ -161,13 +161,13 @@ pub struct Outcome {
     pub(crate) seen: [Option<crate::watch::Seen>; 2],
     /// The kernel at the same times.
     pub(crate) kernel: [crate::watch::Kernel; 2],
-    /// With half of them, where they are many.
-    pub(crate) half: Option<Half>,
+    /// With the first tenth of them, where they are many.
+    pub(crate) few: Option<Few>,
 }
 
-/// What was seen with half of the subscribers connected.
+/// What was seen with a tenth of the subscribers connected.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Half {
+pub(crate) struct Few {
     pub(crate) subscribers: usize,
     pub(crate) seen: Option<crate::watch::Seen>,
     pub(crate) kernel: crate::watch::Kernel,

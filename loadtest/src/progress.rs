@@ -20,20 +20,18 @@ pub struct Progress {
     /// What the present one is to take.
     now: Duration,
     began: Instant,
+    drawn: Instant,
 }
 
-/// How often it is drawn: drawing takes time from the generator's core.
-const A_SECOND: u8 = 5;
+/// How often it is drawn at most: drawing takes time from the generator's core.
+const OFTEN: Duration = Duration::from_millis(200);
 
 impl Progress {
     /// Of something that takes about so long.
     pub fn new(all: Duration, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if quiet || !terminal {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr_with_hz(A_SECOND)
-        };
+        let target =
+            if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(all.as_millis() as u64), target);
         let style = ProgressStyle::with_template("{bar:30} {percent:>3} % {elapsed:>4}  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -44,6 +42,7 @@ impl Progress {
             gone: Duration::ZERO,
             now: Duration::ZERO,
             began: Instant::now(),
+            drawn: Instant::now(),
         }
     }
 
@@ -62,6 +61,10 @@ impl Listener for Progress {
     }
 
     fn stage(&mut self, stage: Stage) {
+        if self.drawn.elapsed() < OFTEN {
+            return;
+        }
+        self.drawn = Instant::now();
         let what = match stage {
             Stage::Connecting(count) => format!("connecting, {count}"),
             Stage::Marking(count) => format!("waiting for marks, {count}"),

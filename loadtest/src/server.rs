@@ -91,13 +91,14 @@ enum Wait {
     Port(u16),
 }
 
-fn spawned(mut command: Command, cores: &Cores, wait: Wait, folder: Option<PathBuf>) -> io::Result<Running> {
+fn spawned(command: Command, cores: &Cores, wait: Wait, folder: Option<PathBuf>) -> io::Result<Running> {
     let kill = matches!(wait, Wait::Said);
     let full = format!("{command:?}").replace('"', "");
     // Where a program lies is nobody's business.
     let said = full.split_once(' ').map_or(full.clone(), |(program, rest)| {
         format!("{} {rest}", program.rsplit('/').next().unwrap_or(program))
     });
+    let mut command = tied(&command, kill);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = cores.on_servers(|| command.spawn());
     let mut child = child.map_err(|error| io::Error::new(error.kind(), format!("{full}: {error}")))?;
@@ -143,6 +144,27 @@ fn spawned(mut command: Command, cores: &Cores, wait: Wait, folder: Option<PathB
             return Err(io::Error::other(format!("{full} {why}\n{}", errors.trim_end())));
         }
     }
+}
+
+/// The same command, ended by the kernel when this process is: whoever kills the load test leaves no server behind. Where
+/// there is no `setpriv` (util-linux), it is as it was.
+fn tied(command: &Command, kill: bool) -> Command {
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .map(|folder| folder.join("setpriv"))
+        .find(|program| program.exists());
+    let mut tied = match found {
+        Some(setpriv) => {
+            let mut tied = Command::new(setpriv);
+            tied.args(["--pdeathsig", if kill { "KILL" } else { "TERM" }, "--"]).arg(command.get_program());
+            tied
+        }
+        None => Command::new(command.get_program()),
+    };
+    tied.args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        tied.current_dir(folder);
+    }
+    tied
 }
 
 /// The first that a server says on standard error.

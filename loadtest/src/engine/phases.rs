@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AT_ONCE, Beside, Engine, Error, Half, Outcome, Schedule, Stage, script::Script, sockets,
+    AT_ONCE, Beside, Engine, Error, Few, Outcome, Schedule, Stage, script::Script, sockets,
     subscriber::Subscriber,
 };
 use crate::{
@@ -25,13 +25,13 @@ impl Engine<'_> {
         self.open_publishers()?;
         let seen_before = self.watch.look().seen();
         let kernel_before = Kernel::look();
-        // Half of them first: what the first connection ever costs a process is not what the next one does.
-        let halves = if self.load.subscribers >= MEMORABLE { self.load.subscribers / 2 } else { 0 };
-        let half = if halves > 0 {
-            self.open(halves)?;
+        // Some of them first: what the first connections cost a process is not what the next ones do.
+        let first = if self.load.subscribers >= MEMORABLE { self.load.subscribers / 10 } else { 0 };
+        let few = if first > 0 {
+            self.open(first)?;
             self.mark()?;
             self.settle()?;
-            Some(Half { subscribers: halves, seen: self.watch.look().seen(), kernel: Kernel::look() })
+            Some(Few { subscribers: first, seen: self.watch.look().seen(), kernel: Kernel::look() })
         } else {
             None
         };
@@ -117,7 +117,7 @@ impl Engine<'_> {
             connect_cpu_ns,
             seen,
             kernel,
-            half,
+            few,
         };
         // Thousands of sockets that wait for a last word would be in the way of the next run.
         self.subscribers.into_iter().filter_map(|subscriber| subscriber.fd).for_each(sockets::abort);

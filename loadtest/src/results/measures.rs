@@ -115,8 +115,9 @@ pub struct Memory {
     pub rss_connected_bytes: u64,
     /// The most that was seen under load.
     pub rss_peak_bytes: u64,
-    /// What each connection of the second half added to what the first half took: the first connections of a process
-    /// cost more than the next ones. `null` where it could not be told from noise (fewer than 500 subscribers).
+    /// What each connection behind the first tenth added: the first ones of a process cost more than the next. `null`
+    /// where it could not be told from noise (fewer than 500 subscribers). Resident memory comes in pages, perhaps of
+    /// 2 MiB: take thousands.
     pub rss_bytes_per_connection: Option<f64>,
     /// The kernel's memory in TCP buffers for each connection, both ends of it (`/proc/net/sockstat`). Other programs'
     /// sockets are in it.

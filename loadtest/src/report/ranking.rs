@@ -15,6 +15,13 @@ pub(crate) struct Ranking<'a> {
     pub(crate) open: Vec<(Entry<'a>, f64)>,
 }
 
+impl Ranking<'_> {
+    /// Whether there is more than one.
+    pub(crate) fn compares(&self) -> bool {
+        self.best.len() + self.others.len() + self.open.len() > 1
+    }
+}
+
 /// Ranks what is valid; `None` where nothing is.
 pub(crate) fn rank<'a>(
     entries: &[Entry<'a>],

@@ -17,8 +17,10 @@ pub(crate) fn sentences(results: &Results, scenes: &Scenes, model: Option<&Model
     if let Some(scene) = scenes.main() {
         let rank = |metric| scene.rank(metric, &results.comparisons);
         said.extend(rank(Metric::LatencyP50).map(|ranking| latency(scene, &ranking)));
-        said.extend(rank(Metric::BytesPerDelivery).map(|ranking| least(&ranking, &BYTES)));
-        said.extend(rank(Metric::CpuPerDelivery).map(|ranking| least(&ranking, &CPU)));
+        // One alone is neither the best nor the worst.
+        let among = |metric| rank(metric).filter(Ranking::compares);
+        said.extend(among(Metric::BytesPerDelivery).map(|ranking| least(&ranking, &BYTES)));
+        said.extend(among(Metric::CpuPerDelivery).map(|ranking| least(&ranking, &CPU)));
     }
     let invalid = results.cells.iter().filter(|cell| !cell.validity.valid).count();
     // What is worth nothing has to say so before it says anything else.

@@ -126,6 +126,16 @@ fn where_most_is_invalid_that_is_said_first() {
     results.cells.iter_mut().skip(3).for_each(made_up::spoil);
     let said = said(&results);
     assert!(said[0].starts_with("55 of 58 cells are invalid"), "{said:?}");
+    // A cell that is alone is the best of nothing.
+    let mut results = made_up::run();
+    cells(&mut results).into_iter().skip(1).for_each(made_up::spoil);
+    results.comparisons = made_up::comparisons(&results.cells);
+    let said = self::said(&results);
+    assert!(said[0].contains("520 ms after it was due over poll every 1 s (median)."), "{said:?}");
+    assert!(
+        !said.iter().any(|sentence| sentence.starts_with(BYTES) || sentence.starts_with(CPU)),
+        "{said:?}"
+    );
 }
 
 #[test]

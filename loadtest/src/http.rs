@@ -88,7 +88,11 @@ pub fn get(place: &Place) -> io::Result<Answer> {
     let (mut answer, mut decoder, mut ended) = (Answer::default(), Decoder::new(Cut::Whole), false);
     let mut scratch = [0; 16 << 10];
     while !ended {
-        let count = stream.read(&mut scratch)?;
+        let count = match stream.read(&mut scratch) {
+            // A process that was stopped and goes on finds its reads interrupted (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         if count == 0 {
             break;
         }

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`page`](self::page): the order of the sections. `summary` says in sentences what they show.
+//! - `page`: the order of the sections. `summary` says in sentences what they show.
 //! - `glance`, `latency`, `stacks` (bytes, CPU, memory), `series`, `rivals`, `cells`, `manifest`: a section each.
 //! - `model`, `fit`: the run's cost model. `breakeven`, `contour`: the map that is drawn from it. `modelview`: the model
 //!   laid open.

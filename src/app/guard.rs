@@ -73,17 +73,12 @@ pub(super) async fn passed<F: Future<Output = Response>>(
         .and_then(|()| check_source(&request, &app.gateway))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
     let crowded = request.extensions().get::<Crowded>().is_some();
-    let on_line = request.extensions().get().is_some_and(|OnLine| true);
     let mut response = match checked {
         Ok(()) => answer(request).await,
         Err(problem) => problem.into_response(),
     };
     if let Some(code) = response.extensions().get() {
         app.gateway.metrics().refused(*code);
-    }
-    if on_line && let Some(page) = response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).cloned() {
-        // What a page may read it may time, too: only so does the browser tell it the HTTP version.
-        response.headers_mut().insert("timing-allow-origin", page);
     }
     if crowded && response.status() != 101 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -25,6 +25,8 @@ pub struct Scanner {
     is_chunked: bool,
     has_length: bool,
     begun: bool,
+    /// Whether anything of it came, if only a part of its first line.
+    came: bool,
     /// The status of the last answer, 0 for a request.
     status: u16,
     /// Bytes of the body, or of the chunk, that are to come.
@@ -70,7 +72,7 @@ impl Scanner {
 
     /// Whether it stands between two messages.
     pub fn is_between(&self) -> bool {
-        self.state == State::Head && !self.begun
+        self.state == State::Head && !self.came
     }
 
     /// The status of the answer whose head has just ended.
@@ -85,6 +87,7 @@ impl Scanner {
     }
 
     fn head(&mut self, bytes: &[u8]) -> (usize, Found) {
+        self.came = true;
         let mut at = 0;
         while let Some(length) = end_of_line(&bytes[at..]) {
             let line = &bytes[at..at + length];
@@ -110,7 +113,7 @@ impl Scanner {
         if !self.begun {
             // RFC 9112, 2.2: empty lines before a request are none of it.
             if !line.is_empty() {
-                *self = Self { begun: true, ..Self::default() };
+                *self = Self { begun: true, came: true, ..Self::default() };
                 let status = line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
                 self.status = status.map_or(0, |digits| number(digits, 10) as u16);
             }
@@ -129,7 +132,7 @@ impl Scanner {
     }
 
     fn end_head(&mut self) {
-        self.begun = false;
+        (self.begun, self.came) = (false, false);
         self.state = match self.status {
             101 => State::Rest,
             100..=199 | 204 | 304 => State::Head,
@@ -252,8 +255,22 @@ mod tests {
         expect(
             "GET / HTTP/1.1\nHost: h\n\nGET",
             &[(Head, "GET / HTTP/1.1\nHost: h\n\n"), (EndOfHead, "0"), (Head, "GET")],
-            true,
+            false,
         );
+    }
+
+    #[test]
+    fn a_message_that_has_begun_goes_on_in_the_next_piece() {
+        let whole = b"\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        for cut in 0..=whole.len() {
+            let mut scanner = Scanner::default();
+            let mut rest = &whole[..cut];
+            while !rest.is_empty() {
+                let (count, _) = scanner.step(rest);
+                rest = &rest[count..];
+            }
+            assert_eq!(scanner.is_between(), cut == 0 || cut == whole.len(), "{cut}");
+        }
     }
 
     #[test]

@@ -393,6 +393,12 @@ async fn the_gateways_own_pages_may_use_its_lines() {
             ("timing-allow-origin", &*origin),
         ]);
     }
+    // A WebSocket is timed by nobody, and its handshake is as it is elsewhere.
+    let mut conn = Conn::open(line.addr).await;
+    let origin = format!("Origin: http://localhost:{page}");
+    conn.send(at(&line, &handshake("/v1/websocket?topic=a", &[&origin]))).await;
+    let head = conn.head().await;
+    assert_eq!((head.status, head.get("timing-allow-origin")), (101, None));
     // A page that came over the line is the line's own; but it is no page of the gateway's.
     let port = line.addr.port();
     assert_eq!(asks(&line, &format!("http://localhost:{port}")).await.status(), 200);

@@ -412,6 +412,31 @@ async fn what_a_publisher_sends_is_booked_to_the_byte(#[values(true, false)] tak
     expect(&server, "c", "publish", row).await;
 }
 
+/// Reads end anywhere: here in the first line of the request that comes second.
+#[rstest]
+#[tokio::test]
+async fn a_request_that_comes_in_pieces_is_one(#[values(true, false)] taken: bool) {
+    let server = on(taken);
+    let mut conn = Conn::open(server.addr).await;
+    let mut row = Row { open: 1, ..Row::default() };
+    let request = get("/v1/poll?topic=a&client=c");
+    for cut in [0, 1, 3, 20] {
+        conn.send(&request).await;
+        conn.send(&request[..cut]).await;
+        let first = conn.answer().await;
+        // The first was answered, and the piece was read.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        conn.send(&request[cut..]).await;
+        for answer in [first, conn.answer().await] {
+            row.requests += 1;
+            row.into.heads += request.len();
+            row.out.heads += answer.head.raw.len();
+            row.out.framing += answer.body.len();
+        }
+        expect(&server, "c", "poll", row).await;
+    }
+}
+
 #[rstest]
 #[case::chunked("chunked")]
 #[case::sse("sse")]

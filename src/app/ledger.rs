@@ -22,8 +22,8 @@ use crate::{
 
 /// How often an account that changes is told to those who listen.
 const TELL: Duration = Duration::from_millis(500);
-/// Accounts that are told at a time: whoever listens to all of them is not to fill the log.
-const TOLD: usize = 64;
+/// Accounts that are told at a time: who listens to very many of them is not to keep the log busy.
+const TOLD: usize = 1024;
 
 /// `/v1/ledger`: what a client's requests came to.
 pub(super) async fn serve(State(app): State<App>, request: Request) -> Result<Response<Body>, Problem> {

@@ -133,7 +133,15 @@ pub fn subscription<'a>(
 /// # Errors
 /// A [`Problem`] with the field `topic`.
 pub fn pattern(text: &str) -> Result<Pattern, Problem> {
-    Pattern::parse(text).map_err(|error| Problem::invalid("topic", format!("{text:?}: {error}")))
+    let pattern =
+        Pattern::parse(text).map_err(|error| Problem::invalid("topic", format!("{text:?}: {error}")))?;
+    // Whoever does not know the name of an account is not to learn it here.
+    if pattern.is_reserved() && pattern.as_str().contains('*') {
+        let detail =
+            format!("{text:?}: topics of the gateway's own are asked for by name, without a wildcard");
+        return Err(Problem::invalid("topic", detail));
+    }
+    Ok(pattern)
 }
 
 /// Reads on whose account of the ledger a request is.

@@ -1,0 +1,79 @@
+// A server that is broken, or means ill: nothing that it says crashes a client, makes it haste, or moves its place.
+import { createHash } from 'node:crypto';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Options } from '../src/index.ts';
+import { connect, pause } from './harness.ts';
+
+const HELLO = '{"control":"hello","cursor":"e-1"}';
+
+interface Server {
+  url: string;
+  /** Targets that were asked for. */
+  asked: string[];
+}
+
+/** Answers requests as it is told to, and each WebSocket with the next list of texts, all in one piece. */
+async function server(answer: http.RequestListener, ...sockets: string[][]): Promise<Server> {
+  const asked: string[] = [];
+  const made = http.createServer((request, response) => {
+    asked.push(request.url as string);
+    answer(request, response);
+  });
+  made.on('upgrade', (request, socket) => {
+    asked.push(request.url as string);
+    const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+    socket.on('error', () => {});
+    const head = [
+      'HTTP/1.1 101 Switching Protocols',
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      'Sec-WebSocket-Protocol: fanlight.v1',
+      `Sec-WebSocket-Accept: ${createHash('sha1').update(key).digest('base64')}`,
+    ];
+    const frames = (sockets.shift() ?? []).map((text) => {
+      const bytes = Buffer.from(text);
+      return Buffer.concat([Buffer.from([0x81, bytes.length]), bytes]);
+    });
+    socket.write(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), ...frames]));
+  });
+  await new Promise<void>((listening) => made.listen(0, '127.0.0.1', listening));
+  onTestFinished(() => {
+    made.closeAllConnections();
+    made.close();
+  });
+  return { url: `http://127.0.0.1:${(made.address() as AddressInfo).port}`, asked };
+}
+
+/** Lines of a stream that ends. */
+const ended = (...lines: string[]): http.RequestListener => {
+  return (_, response) => response.end(`${lines.join('\n')}\n`);
+};
+const options = (transport: 'websocket' | 'sse' | 'chunked' | 'longpoll' | 'poll'): Options => ({
+  topics: 'a',
+  transports: [transport],
+});
+
+describe('pauses', () => {
+  const asked = (ms: string) => ended(HELLO, `{"control":"reconnect","after_ms":${ms}}`);
+  test.each<[string, 'chunked' | 'sse', http.RequestListener]>([
+    ['of 300 years', 'chunked', asked('1e13')],
+    ['that are no number', 'chunked', asked('"soon"')],
+    ['that are an object', 'chunked', asked('{}')],
+    ['that lie in the past', 'chunked', asked('-1e13')],
+    [
+      'of an answer',
+      'chunked',
+      (_, response) => response.writeHead(503, { 'retry-after': '99999999999' }).end(),
+    ],
+    ['of an event stream', 'sse', ended('retry: 99999999999', `data: ${HELLO}`, '')],
+  ])('%s are no haste', async (_, transport, answer) => {
+    const { url, asked } = await server(answer);
+    connect(url, { ...options(transport), timing: { backoff: 500, backoffMax: 500 } }).onEvent(() => {});
+    await pause(700);
+    expect(asked.length).toBeGreaterThan(0);
+    expect(asked.length).toBeLessThan(12);
+  });
+});
+

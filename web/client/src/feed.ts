@@ -222,9 +222,11 @@ export class Feed implements Subscription, Host {
 
   /** One that throws costs no other its turn. */
   protected emit<K extends keyof Told>(kind: K, value: Told[K]): void {
-    for (const listener of this.listeners[kind]) {
+    const listeners = this.listeners[kind];
+    // Those that are there now: one that is added meanwhile hears the next.
+    for (const listener of [...listeners]) {
       try {
-        listener(value);
+        if (listeners.has(listener)) listener(value);
       } catch (error) {
         setTimeout(() => {
           throw error;

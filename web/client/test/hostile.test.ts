@@ -4,9 +4,10 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Options } from '../src/index.ts';
-import { connect, pause } from './harness.ts';
+import { collect, connect, pause, until } from './harness.ts';
 
 const HELLO = '{"control":"hello","cursor":"e-1"}';
+const event = (n: number) => JSON.stringify({ id: `e-${n}`, topic: 'a', time: '', data: n });
 
 interface Server {
   url: string;
@@ -46,7 +47,11 @@ async function server(answer: http.RequestListener, ...sockets: string[][]): Pro
   return { url: `http://127.0.0.1:${(made.address() as AddressInfo).port}`, asked };
 }
 
-/** Lines of a stream that ends. */
+/** Lines of a stream that stays open, … */
+const open = (...lines: string[]): http.RequestListener => {
+  return (_, response) => response.write(`${lines.join('\n')}\n`);
+};
+/** … or ends. */
 const ended = (...lines: string[]): http.RequestListener => {
   return (_, response) => response.end(`${lines.join('\n')}\n`);
 };
@@ -77,3 +82,31 @@ describe('pauses', () => {
   });
 });
 
+test('a listener that takes its own place hears each event once', async () => {
+  const { url } = await server(open(HELLO, event(2), event(3)));
+  const connection = connect(url, options('chunked'));
+  const heard: string[] = [];
+  const again = () => {
+    const off = connection.onEvent(({ id }) => {
+      if (heard.push(id) > 100) return;
+      off();
+      again();
+    });
+  };
+  again();
+  await until(() => heard.length >= 2, 'both');
+  expect(heard).toEqual(['e-2', 'e-3']);
+});
+
+test('a listener that another one ended hears nothing more', async () => {
+  const { url } = await server(open(HELLO, event(2)));
+  const connection = connect(url, options('chunked'));
+  const heard: string[] = [];
+  connection.onEvent(({ id }) => {
+    heard.push(id);
+    off();
+  });
+  const off = connection.onEvent(() => heard.push('too late'));
+  await until(() => heard.length, 'the event');
+  expect(heard).toEqual(['e-2']);
+});

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Options } from '../src/index.ts';
+import type { FanlightEvent, Options } from '../src/index.ts';
 import { collect, connect, pause, until } from './harness.ts';
 
 const HELLO = '{"control":"hello","cursor":"e-1"}';
@@ -79,6 +79,40 @@ describe('pauses', () => {
     await pause(700);
     expect(asked.length).toBeGreaterThan(0);
     expect(asked.length).toBeLessThan(12);
+  });
+});
+
+describe('a message', () => {
+  test.each([
+    '{',
+    'null',
+    '5',
+    '"control"',
+    '{"control":"error","detail":{"toString":1}}',
+  ])('that cannot be read ends the connection, not the program: %s', async (text) => {
+    const { url, asked } = await server(() => {}, [HELLO, text, event(3)], [HELLO, event(2), event(3)]);
+    const events = collect(connect(url, options('websocket')));
+    await until(() => events.length >= 2, 'the events');
+    expect(events.map(({ id }) => id)).toEqual(['e-2', 'e-3']);
+    expect(asked[1]).toContain('after=e-1');
+  });
+
+  test.each(['{}', '[]', '{"control":"hello"}', '{"control":"cursor","cursor":""}'])(
+    'that names no place moves none: %s',
+    async (text) => {
+      const { url, asked } = await server(ended(HELLO, text));
+      const events = collect(connect(url, options('chunked')));
+      await until(() => asked.length > 1, 'another request');
+      expect(asked[1]).toContain('after=e-1');
+      expect(events).toEqual([]);
+    },
+  );
+
+  test('has no say over the prototype', async () => {
+    const { url } = await server(open(HELLO, '{"id":"e-2","topic":"a","data":1,"__proto__":{"evil":1}}'));
+    const events = collect(connect(url, options('chunked')));
+    await until(() => events.length, 'the event');
+    expect((events[0] as FanlightEvent & { evil?: 1 }).evil).toBeUndefined();
   });
 });
 

@@ -15,7 +15,10 @@ interface Server {
   asked: string[];
 }
 
-/** Answers requests as it is told to, and each WebSocket with the next list of texts, all in one piece. */
+/**
+ * Answers requests as it is told to, and each WebSocket with the next list of texts: all in one piece, but for those
+ * with a `ref`, which wait until something is asked.
+ */
 async function server(answer: http.RequestListener, ...sockets: string[][]): Promise<Server> {
   const asked: string[] = [];
   const made = http.createServer((request, response) => {
@@ -33,10 +36,14 @@ async function server(answer: http.RequestListener, ...sockets: string[][]): Pro
       'Sec-WebSocket-Protocol: fanlight.v1',
       `Sec-WebSocket-Accept: ${createHash('sha1').update(key).digest('base64')}`,
     ];
-    const frames = (sockets.shift() ?? []).map((text) => {
+    const texts = sockets.shift() ?? [];
+    const framed = (text: string) => {
       const bytes = Buffer.from(text);
       return Buffer.concat([Buffer.from([0x81, bytes.length]), bytes]);
-    });
+    };
+    const frames = texts.filter((text) => !text.includes('"ref"')).map(framed);
+    const replies = texts.filter((text) => text.includes('"ref"')).map(framed);
+    socket.on('data', () => socket.write(replies.shift() ?? ''));
     socket.write(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), ...frames]));
   });
   await new Promise<void>((listening) => made.listen(0, '127.0.0.1', listening));
@@ -114,6 +121,25 @@ describe('a message', () => {
     await until(() => events.length, 'the event');
     expect((events[0] as FanlightEvent & { evil?: 1 }).evil).toBeUndefined();
   });
+});
+
+test('a long poll that is not held is no haste', async () => {
+  const { url, asked } = await server((_, response) =>
+    response.writeHead(204, { 'fanlight-cursor': 'e-1' }).end(),
+  );
+  connect(url, { ...options('longpoll'), pollInterval: 200 }).onEvent(() => {});
+  await pause(900);
+  expect(asked.length).toBeGreaterThan(2);
+  expect(asked.length).toBeLessThan(8);
+});
+
+test('a poll that has always more, and nothing, is no haste', async () => {
+  const { url, asked } = await server((_, response) =>
+    response.end('{"events":[],"cursor":"e-1","more":true}'),
+  );
+  connect(url, { ...options('poll'), pollInterval: 200 }).onEvent(() => {});
+  await pause(900);
+  expect(asked.length).toBeLessThan(8);
 });
 
 test('a listener that takes its own place hears each event once', async () => {

@@ -142,6 +142,28 @@ test('a poll that has always more, and nothing, is no haste', async () => {
   expect(asked.length).toBeLessThan(8);
 });
 
+test.each([
+  ['for now', 429],
+  ['for its token', 401],
+])('a publish that is refused %s on a WebSocket is tried again', async (_, status) => {
+  const tokens: (string | undefined)[] = [];
+  const { url } = await server(
+    ({ headers }, response) => {
+      tokens.push(headers.authorization);
+      if (status === 401 && headers.authorization === 'Bearer old')
+        response.writeHead(401, { 'content-type': 'application/problem+json' }).end('{"type":"t"}');
+      else response.end('{"id":"e-9"}');
+    },
+    [HELLO, `{"control":"error","ref":1,"type":"t","status":${status}}`],
+  );
+  const token = (renew: boolean) => (renew ? 'new' : 'old');
+  const connection = connect(url, { ...options('websocket'), token });
+  connection.onEvent(() => {});
+  await until(() => connection.state === 'open', 'open');
+  expect(await connection.publish('a', 1)).toBe('e-9');
+  expect(tokens).toEqual(status === 401 ? ['Bearer old', 'Bearer new'] : ['Bearer old']);
+});
+
 test('a listener that takes its own place hears each event once', async () => {
   const { url } = await server(open(HELLO, event(2), event(3)));
   const connection = connect(url, options('chunked'));

@@ -164,6 +164,27 @@ test.each([
   expect(tokens).toEqual(status === 401 ? ['Bearer old', 'Bearer new'] : ['Bearer old']);
 });
 
+test.each(['websocket', 'chunked'] as const)('a trace that throws costs %s no event', async (transport) => {
+  const uncaught: unknown[] = [];
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => uncaught.push(error));
+  onTestFinished(() => {
+    process.removeAllListeners('uncaughtException');
+    for (const other of others) process.on('uncaughtException', other);
+  });
+  const { url } = await server(open(HELLO, event(2)), [HELLO, event(2)]);
+  let isBroken = true;
+  const trace = () => {
+    if (isBroken) throw new Error('mine');
+  };
+  const events = collect(connect(url, { ...options(transport), trace }));
+  await until(() => events.length, 'the event', 3_000);
+  await until(() => uncaught.length, 'the error');
+  isBroken = false;
+  await pause(20);
+});
+
 test('a listener that takes its own place hears each event once', async () => {
   const { url } = await server(open(HELLO, event(2), event(3)));
   const connection = connect(url, options('chunked'));

@@ -185,6 +185,36 @@ test.each(['websocket', 'chunked'] as const)('a trace that throws costs %s no ev
   await pause(20);
 });
 
+describe('topics', () => {
+  test('cannot be changed once it is over, and nobody waits for it', async () => {
+    const { url } = await server(open(HELLO));
+    const connection = connect(url, options('chunked'));
+    const waits = connection.subscribe('b');
+    const queued = connection.subscribe('c');
+    connection.close();
+    await expect(waits).rejects.toThrow('closed');
+    await expect(queued).rejects.toThrow('closed');
+    await expect(connection.subscribe('d')).rejects.toThrow('closed');
+    await expect(connection.unsubscribe('a')).rejects.toThrow('closed');
+  });
+
+  test('that were named twice are one when another is added', async () => {
+    const { url, asked } = await server(open(HELLO));
+    const connection = connect(url, { ...options('chunked'), topics: ['a', 'a'] });
+    connection.onEvent(() => {});
+    await until(() => connection.state === 'open', 'open');
+    await connection.subscribe('b');
+    expect(connection.topics).toEqual(['a', 'b']);
+    expect(asked.at(-1)).toContain('topic=a&topic=b');
+  });
+});
+
+test('the address may be written as that of a WebSocket', async () => {
+  const { url } = await server(open(HELLO, event(2)));
+  const events = collect(connect(url.replace('http', 'ws'), options('chunked')));
+  await until(() => events.length, 'the event', 3_000);
+});
+
 test('a listener that takes its own place hears each event once', async () => {
   const { url } = await server(open(HELLO, event(2), event(3)));
   const connection = connect(url, options('chunked'));

@@ -33,7 +33,7 @@ export async function ask(
   return response;
 }
 
-/** One whole answer of a poll, or of a long poll. It says whether more is to be had at once; `undefined`: it was empty. */
+/** One whole answer of a poll, or a long poll. It says whether more is to be had at once; of an empty one, nothing. */
 export async function exchange(
   attempt: Attempt,
   path: string,

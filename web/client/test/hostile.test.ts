@@ -90,19 +90,16 @@ describe('pauses', () => {
 });
 
 describe('a message', () => {
-  test.each([
-    '{',
-    'null',
-    '5',
-    '"control"',
-    '{"control":"error","detail":{"toString":1}}',
-  ])('that cannot be read ends the connection, not the program: %s', async (text) => {
-    const { url, asked } = await server(() => {}, [HELLO, text, event(3)], [HELLO, event(2), event(3)]);
-    const events = collect(connect(url, options('websocket')));
-    await until(() => events.length >= 2, 'the events');
-    expect(events.map(({ id }) => id)).toEqual(['e-2', 'e-3']);
-    expect(asked[1]).toContain('after=e-1');
-  });
+  test.each(['{', 'null', '5', '"control"', '{"control":"error","detail":{"toString":1}}'])(
+    'that cannot be read ends the connection, not the program: %s',
+    async (text) => {
+      const { url, asked } = await server(() => {}, [HELLO, text, event(3)], [HELLO, event(2), event(3)]);
+      const events = collect(connect(url, options('websocket')));
+      await until(() => events.length >= 2, 'the events');
+      expect(events.map(({ id }) => id)).toEqual(['e-2', 'e-3']);
+      expect(asked[1]).toContain('after=e-1');
+    },
+  );
 
   test.each(['{}', '[]', '{"control":"hello"}', '{"control":"cursor","cursor":""}'])(
     'that names no place moves none: %s',

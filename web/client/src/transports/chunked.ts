@@ -8,6 +8,7 @@ export const chunked: Transport = {
   available: () => true,
   async connect(attempt) {
     const { heartbeat } = attempt.options;
-    for await (const line of lines(await ask(attempt, 'chunked', { heartbeat }))) attempt.take(JSON.parse(line));
+    for await (const line of lines(await ask(attempt, 'chunked', { heartbeat })))
+      attempt.take(JSON.parse(line));
   },
 };

@@ -33,9 +33,12 @@ export class Client extends Feed implements Connection {
   #anew = false;
   #change: Change | undefined;
   #changes: Promise<unknown> = Promise.resolve();
+  /** Why it is over. */
+  #why: Error | undefined;
 
   constructor(url: string | URL, options: Options, transports: readonly Transport[]) {
-    super(url, options, transports);
+    // Those who know WebSockets write `ws:`.
+    super(`${url}`.replace(/^ws(?=s?:)/i, 'http'), options, transports);
     this.#queue = new Queue(options.queue ?? 1000, () => this.restart('taken'));
     this.#operations = new Operations({
       options: this.options,
@@ -171,9 +174,9 @@ export class Client extends Feed implements Connection {
 
   protected override finish(state: State, error?: Error): void {
     super.finish(state, error);
-    const why = error ?? new Error('the connection was closed');
-    this.#change?.failed(why);
-    this.#operations.close(why);
+    this.#why ??= error ?? new Error('the connection was closed');
+    this.#change?.failed(this.#why);
+    this.#operations.close(this.#why);
     this.#queue.end(error);
   }
 
@@ -259,7 +262,9 @@ export class Client extends Feed implements Connection {
   /** Changes of topics, one after the other. */
   #changed(op: string, topic: readonly string[], next: () => readonly string[]): Promise<void> {
     const change = this.#changes.then(async () => {
-      const before = this.topics;
+      if (this.#why) throw this.#why;
+      const before = [...new Set(this.topics)];
+      this.topics = before;
       this.topics = next();
       if (this.topics.length === before.length) return;
       await this.#applied({ op, topic }, before);
@@ -281,6 +286,7 @@ export class Client extends Feed implements Connection {
         // The connection broke: the next one asks for what is wanted now.
       }
     } else this.restart('changed');
+    if (this.#why) throw this.#why;
     if (!this.topics.length) return;
     try {
       await new Promise<void>((done, failed) => {

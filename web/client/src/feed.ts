@@ -1,5 +1,4 @@
 import { Backoff } from './backoff.ts';
-import { Problem } from './problem.ts';
 import type { Settled, Transport } from './transport.ts';
 import { type Host, Trial } from './trial.ts';
 import type { CommonOptions, FanlightEvent, Gap, State, Subscription, TransportName } from './types.ts';
@@ -30,7 +29,6 @@ export class Feed implements Subscription, Host {
     state: new Set(),
     error: new Set(),
   };
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #wake: () => void = () => {};
   #done = false;
 
@@ -38,9 +36,9 @@ export class Feed implements Subscription, Host {
     this.options = settled(options);
     this.base = new URL(url, globalThis.location?.href);
     this.base.pathname = this.base.pathname.replace(/\/*$/, '/');
-    const [first, ...others] = transports.filter((transport) => transport.available(this.options));
-    if (!first) throw new Error('no WebSocket here: give one as an option');
-    this.strategy = this.choice([first, ...others]);
+    const usable = transports.filter((transport) => transport.available(this.options));
+    if (!usable[0]) throw new Error('no WebSocket here: give one as an option');
+    this.strategy = this.choice(usable as [Transport]);
     this.topics = list(options.topics ?? []);
     this.#unhook = onWake((moved, thawed) => {
       if (moved) this.elsewhere();
@@ -188,7 +186,7 @@ export class Feed implements Subscription, Host {
       this.ended();
       wasOpen ||= !!trial.opened;
       if (trial.again) continue;
-      wait = this.strategy.next(trial, error instanceof Problem ? error : undefined);
+      wait = this.strategy.next(trial, error);
       if (wait === undefined && this.refused(error)) continue;
       if (trial.pause === undefined) this.failed(error);
       if (wait === undefined) this.finish('refused', error);
@@ -199,11 +197,11 @@ export class Feed implements Subscription, Host {
   /** Waits so long, or until woken. */
   #sleep(ms: number | undefined): Promise<void> {
     return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
       this.#wake = () => {
-        clearTimeout(this.#timer);
+        clearTimeout(timer);
         resolve();
       };
-      this.#timer = setTimeout(resolve, ms);
     });
   }
 
@@ -224,9 +222,11 @@ export class Feed implements Subscription, Host {
 
   /** One that throws costs no other its turn. */
   protected emit<K extends keyof Told>(kind: K, value: Told[K]): void {
-    for (const listener of this.listeners[kind]) {
+    const listeners = this.listeners[kind];
+    // Those that are there now: one that is added meanwhile hears the next.
+    for (const listener of [...listeners]) {
       try {
-        listener(value);
+        if (listeners.has(listener)) listener(value);
       } catch (error) {
         setTimeout(() => {
           throw error;

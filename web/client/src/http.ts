@@ -33,13 +33,13 @@ export async function ask(
   return response;
 }
 
-/** One whole answer of a poll, or of a long poll. It says whether more is to be had at once. */
+/** One whole answer of a poll, or a long poll. It says whether more is to be had at once; of an empty one, nothing. */
 export async function exchange(
   attempt: Attempt,
   path: string,
   fields: Record<string, string | number>,
   held?: number,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   const response = await ask(attempt, path, fields, held);
   // Whole or not at all: a body that was cut throws before its first event counts.
   const text = await response.text();
@@ -49,8 +49,9 @@ export async function exchange(
   if (gap) attempt.take({ control: 'gap', ...gap });
   for (const event of events) attempt.take(event);
   // A 204 whose header was stripped on the way still says that nothing is new.
-  attempt.drained(cursor ?? '', !gap && !events.length);
-  return !!more;
+  const empty = !gap && !events.length;
+  attempt.drained(cursor ?? '', empty);
+  return empty ? undefined : !!more;
 }
 
 /** Lines of a stream, each without its end (LF, CRLF or CR), as they come; what is cut off at the end is not one. */

@@ -1,5 +1,4 @@
-import { Backoff, type Outcome } from './backoff.ts';
-import type { Problem } from './problem.ts';
+import { Backoff, type Failure, type Outcome } from './backoff.ts';
 import type { Settled, Transport } from './transport.ts';
 
 /**
@@ -35,7 +34,7 @@ export class Ladder extends Backoff {
     return this.#steps.slice(0, this.#steps.indexOf(this.transport));
   }
 
-  override next(outcome: Outcome, problem: Problem | undefined): number | undefined {
+  override next(outcome: Outcome, problem: Failure | undefined): number | undefined {
     const unfit = isUnfit(problem);
     if (outcome.opened) this.#worked = true;
     if (outcome.opened && outcome.lived >= this.timing.steady) {
@@ -77,6 +76,6 @@ export class Ladder extends Backoff {
 }
 
 /** Whether this transport, but perhaps not another, is what does not work here. */
-function isUnfit(problem: Problem | undefined): boolean {
+function isUnfit(problem: Failure | undefined): boolean {
   return [404, 405, 406, 426, 501].includes(problem?.status ?? 0);
 }

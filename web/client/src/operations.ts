@@ -95,8 +95,8 @@ export class Operations {
       const answer = await this.operate({ op: 'publish', ...event });
       return answer.control === 'ack' ? (answer.id ?? '') : '';
     } catch (error) {
-      if (error instanceof Problem) throw error;
-      // Perhaps it was carried out: the key sees to it that it is so once.
+      if (error instanceof Problem && error.final && error.status !== 401) throw error;
+      // Perhaps it was carried out: the key sees to it that it is so once. If not, a pause or another token may help.
       return this.#inTurn(event);
     }
   }

@@ -24,7 +24,7 @@ export class Problem extends Error {
 
   /** Whether the gateway itself said so (a proxy knows none of its types), and would say so again. */
   get final(): boolean {
-    return !!this.type && /^4(?!08|29)/.test(`${this.status}`);
+    return !!this.type && /^4(?!08|29)/.test(this.status as unknown as string);
   }
 }
 
@@ -32,7 +32,7 @@ export class Problem extends Error {
 export async function problemOf(response: Response): Promise<Problem> {
   const { status, headers } = response;
   // RFC 9110, 10.2.3: seconds, or a date.
-  const header = headers.get('retry-after') ?? '';
-  const wait = Number(header) * 1000 || Date.parse(header) - Date.now();
+  const header = headers.get('retry-after') as string;
+  const wait = +header * 1000 || Date.parse(header) - Date.now();
   return new Problem({ ...(await response.json().catch(() => {})), status }, wait > 0 ? wait : undefined);
 }

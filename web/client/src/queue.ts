@@ -73,25 +73,38 @@ export class Queue {
       if (wasFull && !this.isFull()) this.#drained();
       processed();
     };
-    return {
-      next: async () => {
-        for (done(); ; ) {
-          const [first] = this.#items;
-          if (first) {
-            this.#busy = true;
-            return { done: false, value: first.event };
-          }
-          if (this.#error) throw this.#error;
-          if (this.#ended) return { done: true, value: undefined };
-          await new Promise<void>((wake) => {
-            this.#wake = wake;
-          });
+    let isLeft = false;
+    const next = async (): Promise<IteratorResult<FanlightEvent>> => {
+      for (done(); !isLeft; ) {
+        const [first] = this.#items;
+        if (first) {
+          this.#busy = true;
+          return { done: false, value: first.event };
         }
+        if (this.#error) throw this.#error;
+        if (this.#ended) break;
+        await new Promise<void>((wake) => {
+          this.#wake = wake;
+        });
+      }
+      return { done: true, value: undefined };
+    };
+    // Who asks again before there was an answer gets the one after it.
+    let turn: Promise<unknown> = Promise.resolve();
+    return {
+      next: () => {
+        const result = turn.then(next);
+        turn = result.catch(() => {});
+        return result;
       },
       return: async () => {
-        done();
-        this.#looping = false;
-        if (!kept()) this.#items = [];
+        if (!isLeft) {
+          done();
+          isLeft = true;
+          this.#looping = false;
+          if (!kept()) this.#items = [];
+          this.#wake();
+        }
         return { done: true, value: undefined };
       },
     };

@@ -10,7 +10,14 @@ let lag = Infinity;
 /** An attempt that says what happens. */
 export class Traced extends Trial {
   trace(entry: Entry<Trace>): void {
-    this.options.trace?.({ at: performance.now(), transport: this.transport.name, ...entry } as Trace);
+    try {
+      this.options.trace?.({ at: performance.now(), transport: this.transport.name, ...entry } as Trace);
+    } catch (error) {
+      // It costs nobody an event, and the connection nothing.
+      setTimeout(() => {
+        throw error;
+      });
+    }
   }
 
   override request(held?: number): void {

@@ -86,11 +86,12 @@ export class Trial implements Attempt {
   take(message: Message): void {
     if (!this.#hears()) return;
     if ('control' in message) this.control(message);
-    else this.#host.event(message);
+    // Without one there would be no place to go on from.
+    else if (message.id) this.#host.event(message);
   }
 
   drained(cursor: string, _: boolean): void {
-    if (this.#hears() && cursor) this.#host.moved(cursor);
+    if (this.#hears()) this.#moved(cursor);
   }
 
   retry(ms: number): void {
@@ -129,12 +130,16 @@ export class Trial implements Attempt {
 
   protected control(control: Control): void {
     const host = this.#host;
-    if (control.control === 'hello' || control.control === 'cursor') host.moved(control.cursor);
+    if (control.control === 'hello' || control.control === 'cursor') this.#moved(control.cursor);
     else if (control.control === 'gap') host.gap(control);
     else if (control.control === 'reconnect') this.pause = control.after_ms;
     // With a `ref` it is an operation that was refused: whoever asked for it is told.
     else if (control.control !== 'error' || control.ref !== undefined) host.told?.(control);
     else this.problem = new Problem(control, this.floor || undefined);
+  }
+
+  #moved(cursor: string): void {
+    if (cursor) this.#host.moved(cursor);
   }
 
   /** Something came. Whether it is wanted: the listeners may have ended this. */

@@ -84,3 +84,24 @@ test.each(['websocket', 'sse', 'poll'] as const)('people meet in a room, over %s
   await say(ann, 'still here');
   await ann.getByText('still here').waitFor();
 });
+
+test('a room that was left says nothing in the next one, and what is no message is passed over', async () => {
+  const server = await gateway(['--allow-origin', origin]);
+  onTestFinished(() => server.stop());
+  const ann = await enter(`${origin}/?gateway=${server.url}&transports=sse`, 'Ann', 'lobby');
+  await server.publish('chat/lobby/messages', null, 5, {});
+  await say(ann, 'hello');
+  await ann.getByText('hello').waitFor();
+  expect(await log(ann)).toEqual(['hello']);
+
+  // The gateway is slow to take the farewell.
+  await ann.route('**/v1/publish?*', (route) => setTimeout(() => route.continue().catch(() => {}), 2_000));
+  await ann.getByRole('button', { name: 'Leave' }).click();
+  await ann.getByRole('textbox', { name: 'Room' }).fill('kitchen');
+  await ann.getByRole('button', { name: 'Enter' }).click();
+  await ann.getByText('Connected over').waitFor();
+  await server.publish('chat/lobby/messages', { id: 'x', name: 'Bob', text: 'in the lobby' });
+  await server.publish('chat/kitchen/messages', { id: 'x', name: 'Bob', text: 'in the kitchen' });
+  await ann.getByText('in the kitchen').waitFor();
+  expect(await log(ann)).toEqual(['in the kitchen']);
+});

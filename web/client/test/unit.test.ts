@@ -246,6 +246,38 @@ describe('the queue', () => {
     expect([queue.isFull(), drained, queue.cursor('4')]).toEqual([false, 1, '2']);
   });
 
+  test('answers whoever asks twice in turn', async () => {
+    const queue = new Queue(4, () => {});
+    const loop = queue.loop(
+      () => {},
+      () => true,
+    );
+    const both = Promise.all([loop.next(), loop.next()]);
+    queue.push(event('1'), '0', false);
+    queue.push(event('2'), '1', false);
+    expect((await both).map(({ value }) => value.id)).toEqual(['1', '2']);
+    expect(queue.cursor('2')).toBe('1');
+  });
+
+  test('gives nothing to a loop that was left', async () => {
+    const queue = new Queue(4, () => {});
+    const loop = () =>
+      queue.loop(
+        () => {},
+        () => true,
+      );
+    const left = loop();
+    const waits = left.next();
+    await left.return?.();
+    const end = { done: true, value: undefined };
+    expect(await waits).toEqual(end);
+    const other = loop();
+    await left.return?.();
+    queue.push(event('1'), '0', false);
+    expect(await left.next()).toEqual(end);
+    expect((await other.next()).value.id).toBe('1');
+  });
+
   test('takes one loop at a time', () => {
     const connection = connect('http://localhost', { transports: ['poll'] });
     connection[Symbol.asyncIterator]();

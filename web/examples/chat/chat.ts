@@ -39,8 +39,10 @@ function enter(name: string, roomName: string): void {
   });
   const tell = (type: string) => connection.publish(people, { id: me, name }, { type }).catch(() => {});
 
-  connection.onEvent((event) => {
-    const seen = event.data as Seen;
+  const off = connection.onEvent((event) => {
+    const seen = event.data as Seen | null;
+    // Anyone may publish anything.
+    if (typeof seen?.id !== 'string') return;
     // What is told of the past counts from then.
     const at = Math.min(Date.now(), Date.parse(event.time));
     typing.delete(seen.id);
@@ -55,7 +57,7 @@ function enter(name: string, roomName: string): void {
   connection.onError(
     (error) => connection.state === 'refused' && note(`The gateway refuses: ${error.message}`),
   );
-  connection.onState(() => describe());
+  const offState = connection.onState(() => describe());
 
   const describe = () => {
     for (const map of [present, typing]) {
@@ -101,6 +103,9 @@ function enter(name: string, roomName: string): void {
       listeners.abort();
       clearInterval(here);
       clearInterval(tick);
+      // However long it takes to say so, the next room hears nothing of this one.
+      off();
+      offState();
       room.hidden = true;
       door.hidden = false;
       await tell('left');

@@ -8,7 +8,7 @@ export const chunked: Transport = {
   available: () => true,
   async connect(attempt) {
     const { heartbeat } = attempt.options;
-    const response = await ask(attempt, 'chunked', { heartbeat });
-    for await (const line of lines(response)) attempt.take(JSON.parse(line));
+    for await (const line of lines(await ask(attempt, 'chunked', { heartbeat })))
+      attempt.take(JSON.parse(line));
   },
 };

@@ -8,9 +8,8 @@ export const sse: Transport = {
   available: () => true,
   async connect(attempt) {
     const { heartbeat } = attempt.options;
-    const response = await ask(attempt, 'sse', { heartbeat });
     let data = '';
-    for await (const line of lines(response)) {
+    for await (const line of lines(await ask(attempt, 'sse', { heartbeat }))) {
       // The cursor stands in each document too, so `id:` and `event:` say nothing new.
       const value = line.replace(/^\w+: ?/, '');
       if (line.startsWith('data:')) data += `${value}\n`;

@@ -38,14 +38,20 @@ export const websocket: Transport = {
         attempt.sends((operation) => socket.send(JSON.stringify(operation)));
       };
       socket.onmessage = ({ data }) => {
-        const message = JSON.parse(data);
-        if (!first || isBegun) return attempt.take(message);
-        // The hello is that of a connection without topics: its cursor is not ours.
-        if (message.ref !== first.ref) return;
-        isBegun = true;
-        const { ref: _, ...rest } = message;
-        attempt.take(message.control === 'ack' ? { control: 'hello', cursor: message.cursor } : rest);
-        if (message.control !== 'ack') socket.close();
+        try {
+          const message = JSON.parse(data);
+          if (!first || isBegun) return attempt.take(message);
+          // The hello is that of a connection without topics: its cursor is not ours.
+          if (message.ref !== first.ref) return;
+          isBegun = true;
+          const { ref: _, ...rest } = message;
+          attempt.take(message.control === 'ack' ? { control: 'hello', cursor: message.cursor } : rest);
+          if (message.control !== 'ack') socket.close();
+        } catch (error) {
+          // What cannot be read may have been an event: nothing behind it counts, and the next connection fetches it.
+          socket.onmessage = null;
+          reject(error);
+        }
       };
       socket.onclose = ({ code, reason }) => {
         if (!isOpen) reject(new Error('the WebSocket was refused, or cut'));

@@ -14,8 +14,16 @@ function connect() {
 		console.log(data);
 		cursor = message.id;
 	});
-	// After an error too it closes.
-	socket.addEventListener("close", () => setTimeout(connect, 50 + Math.random() * 100));
+	// Node 20 tells a handshake that broke off as an error alone, others as an error and a close.
+	socket.addEventListener("close", later);
+	socket.addEventListener("error", later);
+}
+
+let waiting;
+
+function later() {
+	clearTimeout(waiting);
+	waiting = setTimeout(connect, 50 + Math.random() * 100);
 }
 
 connect();

@@ -20,7 +20,7 @@ const HANG: &str = "-timeout=180";
 const LENGTH: u32 = 2048;
 
 /// Each target, and what must hold for whatever bytes.
-const TARGETS: [(&str, &str); 8] = [
+const TARGETS: [(&str, &str); 9] = [
     ("topic", "topics and patterns: matching agrees with a naive matcher, and the index with both"),
     ("cursor", "cursors: one spelling for each, and each is read"),
     (
@@ -35,6 +35,10 @@ const TARGETS: [(&str, &str); 8] = [
     ("ops", "WebSocket operations: what a JSON parser reads, or a fault that names its field"),
     ("lab", "what a line of the lab is told: within its ranges, or a fault that names its member"),
     ("request", "polls that the hub answers itself: to a parser the same request but for its cursor"),
+    (
+        "again",
+        "publishes that the hub reads itself: to a parser the same request but for its length, and its body",
+    ),
 ];
 
 /// What became of one target.

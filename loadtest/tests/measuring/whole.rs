@@ -23,7 +23,9 @@ fn on_own(words: &[&str]) -> Results {
     let html = std::fs::read_to_string(folder.path().join("report.html")).expect("there is a report");
     assert!(html.contains("<html") || html.contains("<!doctype html"), "the report is a page");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains(&results.cells[0].id), "the table has the cells: {said}");
+    // What the noise floor was measured with has no row.
+    let mut shown = results.cells.iter().filter(|cell| cell.purpose != Purpose::Noise);
+    assert!(shown.all(|cell| said.contains(&cell.id)), "the table has the cells: {said}");
     results
 }
 

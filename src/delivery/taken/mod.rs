@@ -40,9 +40,9 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-#[cfg(fuzzing)]
-pub use question::asked_anew;
 pub use record::Kind;
+#[cfg(fuzzing)]
+pub use {posting::published_again, question::asked_anew};
 
 pub(crate) use question::MAX_REQUEST;
 

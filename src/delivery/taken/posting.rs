@@ -106,6 +106,33 @@ pub(super) fn answer(head: &PublishHead, out: &mut Vec<u8>, id: Cursor) -> Bill 
     bill.and(Purpose::Controls, body.len())
 }
 
+/// For the fuzzer: what stands at the beginning of `next` is taken for another publish like `request`, if it is, with so
+/// long a body and so many bytes in all.
+#[cfg(fuzzing)]
+pub fn published_again(request: &[u8], next: &[u8]) -> Option<(usize, usize)> {
+    let mut fields = [httparse::EMPTY_HEADER; 100];
+    let mut read = httparse::Request::new(&mut fields);
+    read.parse(request).ok()?;
+    let mut headers = http::HeaderMap::new();
+    for field in read.headers.iter() {
+        let name = http::HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        headers.append(name, http::HeaderValue::from_bytes(field.value).ok()?);
+    }
+    let offer = Offer {
+        id: Cursor { epoch: crate::event::Epoch(1), offset: 1 },
+        target: read.path?.to_owned(),
+        headers,
+        topic: String::new(),
+        kind: None,
+        media: Media::Text,
+    };
+    let answer = http::Response::new(()).into_parts().0;
+    match Posting::new(Some(request), &answer, offer)?.find(next) {
+        Found::Same(body, length) => Some((body.len(), length)),
+        Found::Part | Found::Other => None,
+    }
+}
+
 /// Whether a parser reads in these bytes what the offer was made of. What was kept of a connection may begin
 /// elsewhere, such as in a body that looks like a head.
 fn is_head_of(head: &[u8], offer: &Offer) -> bool {

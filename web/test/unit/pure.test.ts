@@ -130,6 +130,16 @@ describe('the ledger', () => {
     expect(ledger.between('sse', 0)).toMatchObject({ events: 10 });
     expect(ledger.between('poll', 0)).toBeUndefined();
   });
+
+  test('another stream does not pay for the last one', () => {
+    const ledger = new Ledger();
+    for (const times of [1, 2]) ledger.take(document(times), times * 1000);
+    ledger.clear();
+    ledger.take(document(3), 3000);
+    expect(ledger.between('sse', 2100)).toMatchObject({ events: 2, requests: 2 });
+    expect(ledger.since('sse', 0)).toHaveLength(2);
+    expect(ledger.between('poll', 0)).toBeUndefined();
+  });
 });
 
 describe('settings', () => {

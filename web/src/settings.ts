@@ -165,7 +165,9 @@ export function parse(query: URLSearchParams, around: Surroundings): Settings {
   if (language === 'en' || language === 'ko') settings.language = language;
   const theme = query.get('theme');
   if (theme === 'light' || theme === 'dark') settings.theme = theme;
-  if (!around.hasLab) Object.assign(settings, { rtt: 0, kbps: 0, loss: 0, buffering: false, shared: true });
+  // A preset is more than its stream: without its network it is not that preset.
+  if (!around.hasLab)
+    Object.assign(settings, { preset: '', rtt: 0, kbps: 0, loss: 0, buffering: false, shared: true });
   return settings;
 }
 

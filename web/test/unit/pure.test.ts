@@ -182,6 +182,10 @@ describe('settings', () => {
       buffering: false,
       source: 'topics',
     });
+    const stream = read('preset=mobile', { hasLab: false });
+    expect(stream).toMatchObject({ preset: '', source: 'generated', rate: 2, rtt: 0 });
+    const without = { ...around, hasLab: false };
+    expect(read(format(stream, without).toString(), { hasLab: false })).toEqual(stream);
   });
 
   test('language, theme and width come from the browser', () => {

@@ -83,9 +83,11 @@ function State() {
     : isOffline
       ? words.offline
       : waits || !lab.isOpen.value
-        ? wasOpen || running.every((lane) => lane.state === 'open')
-          ? words.reconnecting
-          : words.connecting
+        ? lab.problem.value && !wasOpen
+          ? words.refusedState
+          : wasOpen || running.every((lane) => lane.state === 'open')
+            ? words.reconnecting
+            : words.connecting
         : lab.isPaused.value
           ? words.paused
           : words.connected(open, lab.lanes.length);

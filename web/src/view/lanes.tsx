@@ -119,7 +119,7 @@ function LaneView({ lane }: { lane: Lane }) {
   lab.tick.value;
   const { transport, record } = lane;
   const figures = lab.figures.get(transport);
-  const isStopped = lane.state === 'stopped';
+  const isStopped = lab.settings.value.stopped.includes(transport);
   const isFirst = transport === 'poll';
   return (
     <section

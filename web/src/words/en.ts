@@ -18,6 +18,7 @@ export const en = {
   cutState: 'network cut',
   reconnecting: 'reconnecting',
   connecting: 'connecting',
+  refusedState: 'refused',
   offline: 'offline',
   paused: 'paused',
   stopped: 'stopped',

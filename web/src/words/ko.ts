@@ -16,6 +16,7 @@ export const ko: Words = {
   cutState: '네트워크 끊김',
   reconnecting: '재연결 중',
   connecting: '연결 중',
+  refusedState: '거절됨',
   offline: '오프라인',
   paused: '멈춤',
   stopped: '중지됨',

@@ -29,6 +29,9 @@ export function Notices() {
   const problem = lab.problem.value || refused;
   const isQuiet =
     source === 'topics' && lab.isOpen.value && !lab.log.count && performance.now() - lab.since > 1500;
+  // `demo` publishes them once a second.
+  const isHostless =
+    source === 'host' && lab.isOpen.value && !lab.log.count && performance.now() - lab.since > 4000;
   const topic = topics.find((pattern) => !pattern.includes('*')) ?? 'lab/hello';
   const command = `curl -d '{"hello":"world"}' -H 'content-type: application/json' '${new URL(`v1/publish?topic=${encodeURIComponent(topic).replaceAll('%2F', '/').replaceAll("'", '%27')}`, lab.base)}'`;
   return (
@@ -43,6 +46,7 @@ export function Notices() {
           {words.refused} {problem}
         </p>
       )}
+      {isHostless && <p class="notice">{words.emptyHost}</p>}
       {isQuiet && (
         <div class="notice" id="quiet">
           <p>

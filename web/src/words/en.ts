@@ -145,6 +145,7 @@ export const en = {
   http: 'HTTP version',
   connections: 'requests under way',
   emptyTopics: 'Nothing was published on these topics yet.',
+  emptyHost: 'This gateway publishes no figures of its host; fanlight demo does.',
   emptyHow: 'Publish something:',
   emptyGenerated: 'Waiting for the first event.',
   publishOne: 'Publish one from here',

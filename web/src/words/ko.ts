@@ -138,6 +138,7 @@ export const ko: Words = {
   http: 'HTTP 버전',
   connections: '진행 중인 요청',
   emptyTopics: '이 토픽에는 아직 아무것도 발행되지 않았습니다.',
+  emptyHost: '이 게이트웨이는 호스트의 수치를 발행하지 않습니다. fanlight demo가 발행합니다.',
   emptyHow: '이렇게 발행합니다:',
   emptyGenerated: '첫 이벤트를 기다리는 중.',
   publishOne: '여기서 하나 발행',

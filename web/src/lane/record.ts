@@ -70,6 +70,8 @@ export class LaneRecord {
     const exchange = this.open;
     if (!this.shape.shared || !exchange || exchange.opened !== undefined || this.transport === 'websocket')
       return false;
+    // A proxy that buffers holds a stream's head as well.
+    if (this.shape.buffering && isStream(this.transport)) return false;
     const patience = 4 * this.delay.value + 500;
     if (now - exchange.asked < patience) return false;
     if (this.transport !== 'longpoll') return true;

@@ -27,6 +27,8 @@ export interface Seen {
   starved: readonly TransportName[];
 }
 
+const AND = new Intl.ListFormat('en-GB');
+
 /** Whatever is most worth saying, from the figures alone. */
 export function read(seen: Seen): Sentence {
   return seen.settings.language === 'ko' ? korean(seen) : english(seen);
@@ -69,6 +71,14 @@ function which(seen: Seen) {
   if (hidden && hidden.ago < 20_000) return 'hidden';
   if (seen.starved.length) return 'starved';
   if (![...figures.values()].some((f) => f.events > 0)) return 'nothing';
+  if (
+    settings.buffering &&
+    has('longpoll') &&
+    has('websocket') &&
+    !has('sse') &&
+    !settings.stopped.includes('sse')
+  )
+    return 'held';
   if (!has('poll') || !has('websocket') || !has('sse')) return 'some';
   if (settings.buffering) return 'buffering';
   if (settings.loss >= 0.01) return 'loss';
@@ -79,7 +89,12 @@ function which(seen: Seen) {
 
 function english(seen: Seen): Sentence {
   const f = facts(seen);
-  const cost: Sentence = f.ratio ? ['sends ', [`${f.ratio} times`], ' the bytes of WebSocket and '] : [];
+  const cost: Sentence =
+    f.ratio === '1.0'
+      ? ['sends ', ['as many bytes'], ' as WebSocket and ']
+      : f.ratio
+        ? ['sends ', [`${f.ratio} times`], ' the bytes of WebSocket and ']
+        : [];
   switch (f.which) {
     case 'cut':
       return [
@@ -112,13 +127,19 @@ function english(seen: Seen): Sentence {
     case 'starved':
       return [
         'Six connections to this origin are taken: the browser ',
-        [`holds ${seen.starved.join(' and ')} back`],
+        [`holds ${AND.format(seen.starved)} back`],
         ', without an error. A WebSocket is none of the six; over HTTP/2 all share one.',
       ];
     case 'nothing':
       return ['Waiting for the first event.'];
     case 'some':
       return ['Events come in; the figures follow when every lane has shown some.'];
+    case 'held':
+      return [
+        'A proxy holds streams back until 4 kB have come: ',
+        ['SSE has shown nothing yet'],
+        `. Long polling ends each answer and so passes, ${f.late('longpoll')} late; WebSocket is ${f.late('websocket')} late.`,
+      ];
     case 'buffering':
       return [
         'A proxy holds streams back until 4 kB have come: SSE is ',
@@ -175,7 +196,12 @@ function korean(seen: Seen): Sentence {
   const { settings } = seen;
   const rate = seen.rate >= 1 ? `초당 ${f.rate.replace('/s', '')}개` : `분당 ${f.rate.replace('/분', '')}개`;
   const every = settings.poll >= 1000 ? `${settings.poll / 1000}초` : `${settings.poll}밀리초`;
-  const cost: Sentence = f.ratio ? ['WebSocket보다 바이트를 ', [`${f.ratio}배`], ' 쓰고 '] : [];
+  const cost: Sentence =
+    f.ratio === '1.0'
+      ? ['WebSocket', ['만큼의 바이트를'], ' 쓰고 ']
+      : f.ratio
+        ? ['바이트를 WebSocket의 ', [`${f.ratio}배`], ' 쓰고 ']
+        : [];
   switch (f.which) {
     case 'cut':
       return ['네트워크가 끊겼다. 화면은 모두 멈췄고, 그동안 발행된 것은 ', ['로그에서 기다린다'], '.'];
@@ -211,6 +237,12 @@ function korean(seen: Seen): Sentence {
       return ['첫 이벤트를 기다리는 중.'];
     case 'some':
       return ['이벤트가 들어오고 있다. 레인마다 하나씩 보이면 수치가 나온다.'];
+    case 'held':
+      return [
+        '프록시가 4 kB가 모일 때까지 스트림을 붙든다. ',
+        ['SSE는 아직 아무것도 보여 주지 못했다'],
+        `. 롱폴링은 응답이 끝나므로 그대로 지나가 ${f.late('longpoll')}, WebSocket은 ${f.late('websocket')} 늦다.`,
+      ];
     case 'buffering':
       return [
         '프록시가 4 kB가 모일 때까지 스트림을 붙든다. SSE는 ',

@@ -60,6 +60,12 @@ const SITUATIONS: Record<string, [Partial<Seen>, string, RegExp]> = {
     '',
     /hidden for 60\.0\u202fs: polls went out 3 times where 30 were due/,
   ],
+  held: [
+    { figures: figures({ sse: { p50: Number.NaN }, chunked: { p50: Number.NaN } }) },
+    'buffering=1',
+    /SSE has shown nothing yet/,
+  ],
+  even: [{ figures: figures({ poll: { bytesPerEvent: 500 } }) }, '', /sends as many bytes as WebSocket/],
   starved: [{ starved: ['poll'] }, 'shared=1', /holds poll back, without an error/],
   nothing: [
     { figures: figures(Object.fromEntries(TRANSPORTS.map((n) => [n, { events: 0, p50: Number.NaN }]))) },

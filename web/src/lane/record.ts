@@ -5,8 +5,8 @@ import { Delay } from './delay.ts';
 import type { Arrival, Exchange, Flight, Mark } from './marks.ts';
 import { bounds, type Shape } from './shape.ts';
 
-/** A request that takes so much longer than its way was held back by the browser, ms. */
-const HELD_BACK = 80;
+/** A request that takes so much longer than its way was held back by the browser, ms. A busy page is late by less. */
+const HELD_BACK = 300;
 /** Events closer than this came together, ms. */
 const TOGETHER = 4;
 /** Ends of our own making: nothing broke. */

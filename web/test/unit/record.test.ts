@@ -195,6 +195,9 @@ test('a request that the browser holds back is told from one that is under way',
   trace(0, { kind: 'request' });
   trace(900, { kind: 'answer', status: 204 });
   expect(record.exchanges[0]).toMatchObject({ queued: 0, asked: 800 });
+  trace(2000, { kind: 'request' });
+  trace(2290, { kind: 'answer', status: 204 });
+  expect(record.exchanges[1]?.queued, 'a page that was busy for a moment').toBeUndefined();
 });
 
 test('a long poll that never left the browser', () => {

@@ -31,8 +31,9 @@ export function asCsv(lab: Lab): string {
   return `${rows.map((row) => row.join(',')).join('\r\n')}\r\n`;
 }
 
-/** RFC 4180. */
-function quoted(text: string): string {
+/** RFC 4180. What begins like a formula, which a spreadsheet would carry out, is marked as text. */
+function quoted(topic: string): string {
+  const text = /^[=+\-@]/.test(topic) ? `'${topic}` : topic;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -15,8 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
+    runtime::{Builder, LocalOptions},
     sync::{mpsc, watch},
-    task::{JoinSet, LocalSet, spawn_local, yield_now},
+    task::{JoinSet, spawn_local, yield_now},
     time::{Instant, sleep, timeout},
 };
 
@@ -236,13 +237,15 @@ fn start_cores(gateway: &Gateway, phases: &watch::Receiver<Phase>) -> Result<Cor
     let mut cores = Cores { inboxes: Vec::new(), threads: Vec::new() };
     let (starts, started) = std::sync::mpsc::channel();
     for n in 0..count {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(StartError::Runtime)?;
         let (arrivals, inbox) = mpsc::unbounded_channel();
         let load = gateway.metrics().core(n);
         let (gateway, phases, starts) = (gateway.clone(), phases.clone(), starts.clone());
         let thread = thread::Builder::new().name(format!("core-{n}")).spawn(move || {
-            LocalSet::new().block_on(&runtime, core(gateway, inbox, phases, starts));
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            match runtime {
+                Ok(runtime) => runtime.block_on(core(gateway, inbox, phases, starts)),
+                Err(error) => _ = starts.send(Err(error)),
+            }
         });
         cores.threads.push(thread.map_err(StartError::Runtime)?);
         cores.inboxes.push(Inbox { arrivals, load });

@@ -1,22 +1,29 @@
 //! The hosted path for WebSocket: a feed, or an echo, behind an upgraded connection.
 
-use std::{future::poll_fn, mem::MaybeUninit, pin::Pin, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
 
 use super::{
     compression::Compression,
-    feed::{Delivery, Feed},
+    feed::{Encoded, Feed},
     hosted::{TURN, spread},
     session::{self, Rights},
+    silence::Silence,
     told::Tab,
 };
 use crate::{
-    bus::reader::Batch,
     error::Problem,
     ledger::{Bill, Direction, Purpose, bill},
     publish::Publisher,
@@ -98,8 +105,8 @@ pub async fn serve(
         compression: messages.deflate.map(|params| Compression::new(&params, messages.max)),
         state: State::Open,
         unanswered: 0,
-        beat: Instant::now() + times.heartbeat,
-        times,
+        silence: Silence::new(times.heartbeat),
+        retry: times.retry,
     };
     // An error of the socket is the end of the connection, and nobody is left to tell.
     _ = socket.run().await;
@@ -121,8 +128,9 @@ struct Socket<S> {
     state: State,
     /// Pings since the peer was last heard of.
     unanswered: u8,
-    beat: Instant,
-    times: Times,
+    silence: Silence,
+    /// The least pause before a client is to reconnect.
+    retry: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,28 +143,54 @@ enum State {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    async fn run(&mut self) -> std::io::Result<()> {
+    async fn run(&mut self) -> io::Result<()> {
         self.say(Self::open);
         self.say(Self::take_input);
         while self.state == State::Open {
-            let quiet = self.output.is_empty();
-            let feed = match &mut self.peer {
-                Peer::Subscriber(subscriber) => Some(&mut subscriber.feed),
-                Peer::Echo(feed) => Some(feed),
-                Peer::Refused(_) => None,
-            };
-            tokio::select! {
-                heard = exchange(&mut self.io, &mut self.output, &mut self.input) => {
-                    if self.moved(heard?) {
-                        self.unanswered = 0;
-                        self.say(Self::take_input);
-                    }
-                }
-                delivery = next(feed), if quiet => self.say(|socket| socket.deliver(delivery)),
-                () = sleep_until(self.beat), if quiet => self.say(Self::keep_alive),
-            }
+            poll_fn(|cx| self.poll_turn(cx)).await?;
         }
         timeout(GOODBYE, self.say_goodbye()).await?
+    }
+
+    /// Delivers what is pending, once what was said before has gone out; moves bytes; breaks a silence that is too
+    /// long. A peer that sends without a pause keeps no event from itself, nor does a flood of events keep it from
+    /// being heard.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut more = false;
+        if self.output.is_empty()
+            && let Poll::Ready(pending) = self.poll_pending(cx)
+        {
+            more = pending.as_ref().is_none_or(|pending| pending.more);
+            self.silence.is_broken();
+            match pending {
+                Some(pending) => self.deliver(cx, &pending)?,
+                None => self.say(Self::drain),
+            }
+        }
+        if let Poll::Ready(moved) = poll_exchange(&mut self.io, cx, &mut self.output, &mut self.input) {
+            if self.moved(moved?) {
+                self.unanswered = 0;
+                self.say(Self::take_input);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if more {
+            return Poll::Ready(Ok(()));
+        }
+        if self.output.is_empty() {
+            std::task::ready!(self.silence.poll_too_long(cx));
+            self.say(Self::keep_alive);
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    fn poll_pending(&mut self, cx: &Context<'_>) -> Poll<Option<Encoded>> {
+        match &mut self.peer {
+            Peer::Subscriber(subscriber) => subscriber.feed.poll_encoded(cx, TURN, &Websocket),
+            Peer::Echo(feed) => feed.poll_encoded(cx, TURN, &Websocket),
+            Peer::Refused(_) => Poll::Pending,
+        }
     }
 
     /// Does what writes output, which is compressed where that was negotiated.
@@ -177,15 +211,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let before = self.output.len();
         write(&mut self.output);
         self.owed.add(purpose, self.output.len() - before);
-    }
-
-    fn put_batch(&mut self, batch: &Batch) {
-        let before = self.output.len();
-        Websocket.batch(&mut self.output, batch);
-        self.owed += Websocket.bill(batch, self.output.len() - before);
-        if let Some(tab) = &self.tab {
-            tab.payer.note_events(batch.events.len());
-        }
     }
 
     fn book(&self, direction: Direction, bill: &Bill) {
@@ -215,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let mut close = None;
         match &self.peer {
             Peer::Subscriber(subscriber) => {
-                Websocket.hello(&mut self.output, &subscriber.hello, self.times.retry);
+                Websocket.hello(&mut self.output, &subscriber.hello, self.retry);
             }
             Peer::Echo(_) => {}
             Peer::Refused(problem) => {
@@ -229,31 +254,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery) {
-        match delivery {
-            Delivery::Batch(batch) => self.put_batch(&batch),
-            Delivery::Drain => {
-                if let Peer::Subscriber(_) = self.peer {
-                    let after = spread(self.times.retry);
-                    self.put(Purpose::Controls, |out| Websocket.control(out, &Control::Reconnect(after)));
-                }
-                self.close(1012, "drain");
-            }
+    /// Sends events as far as the socket takes them at once; the rest is output.
+    fn deliver(&mut self, cx: &mut Context<'_>, pending: &Encoded) -> io::Result<()> {
+        if let Some(tab) = &self.tab {
+            tab.payer.note_events(pending.events);
         }
-        self.beat = Instant::now() + self.times.heartbeat;
+        if let Some(compression) = &self.compression {
+            compression.deflate(&pending.bytes, &mut self.output);
+            self.owed += pending.bill.scaled_to(self.output.len());
+            return Ok(());
+        }
+        self.owed += pending.bill;
+        let sent = match Pin::new(&mut self.io).poll_write(cx, &pending.bytes) {
+            Poll::Ready(sent) => gone(sent?)?,
+            Poll::Pending => 0,
+        };
+        self.moved(Moved::Out(sent));
+        self.output.extend_from_slice(&pending.bytes[sent..]);
+        Ok(())
     }
 
-    /// A heartbeat, unless the peer has answered none of the last two.
+    /// The gateway goes, and the peer has everything.
+    fn drain(&mut self) {
+        if let Peer::Subscriber(_) = self.peer {
+            let after = spread(self.retry);
+            self.put(Purpose::Controls, |out| Websocket.control(out, &Control::Reconnect(after)));
+        }
+        self.close(1012, "drain");
+    }
+
+    /// A heartbeat, unless the peer has answered none of the last two. Its feed was just asked, and has nothing.
     fn keep_alive(&mut self) {
-        self.beat = Instant::now() + self.times.heartbeat;
-        let pending = match &mut self.peer {
-            Peer::Subscriber(subscriber) => subscriber.feed.read(TURN),
-            Peer::Echo(_) | Peer::Refused(_) => return self.ping(|out| wsframe::ping(out, b"")),
-        };
-        if pending.is_empty() {
-            self.ping(|out| Websocket.heartbeat(out, pending.cursor));
-        } else {
-            self.put_batch(&pending);
+        match &self.peer {
+            Peer::Subscriber(subscriber) => {
+                let cursor = subscriber.feed.cursor();
+                self.ping(|out| Websocket.heartbeat(out, cursor));
+            }
+            Peer::Echo(_) | Peer::Refused(_) => self.ping(|out| wsframe::ping(out, b"")),
         }
     }
 
@@ -349,7 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Sends what is left, then waits for the peer's close, or its end, so that ours is not lost in a reset.
-    async fn say_goodbye(&mut self) -> std::io::Result<()> {
+    async fn say_goodbye(&mut self) -> io::Result<()> {
         while !self.output.is_empty() {
             let sent = gone(self.io.write(&self.output).await?)?;
             self.output.drain(..sent);
@@ -363,7 +400,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let rest = std::mem::take(&mut self.heard) + input.len();
         self.book(Direction::In, &Bill::of(Purpose::Controls, rest));
         loop {
-            let moved = exchange(&mut self.io, &mut self.output, &mut input).await?;
+            let moved = poll_fn(|cx| poll_exchange(&mut self.io, cx, &mut self.output, &mut input)).await?;
             if let Moved::In(bytes) = moved {
                 self.book(Direction::In, &Bill::of(Purpose::Controls, bytes));
             }
@@ -379,13 +416,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-async fn next(feed: Option<&mut Feed>) -> Delivery {
-    match feed {
-        Some(feed) => feed.next(TURN).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Bytes that were moved.
 enum Moved {
     In(usize),
@@ -393,40 +423,35 @@ enum Moved {
 }
 
 /// Moves bytes in one direction, whichever is ready.
-///
-/// # Cancel safety
-/// What was moved is in the buffers when it returns.
-async fn exchange(
+fn poll_exchange(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
     output: &mut Vec<u8>,
     input: &mut BytesMut,
-) -> std::io::Result<Moved> {
-    poll_fn(|cx| {
-        if !output.is_empty()
-            && let Poll::Ready(written) = Pin::new(&mut *io).poll_write(cx, output)
-        {
-            let written = gone(written?)?;
-            output.drain(..written);
-            if output.is_empty() {
-                // An idle connection holds no buffer.
-                *output = Vec::new();
-            }
-            return Poll::Ready(Ok(Moved::Out(written)));
+) -> Poll<io::Result<Moved>> {
+    if !output.is_empty()
+        && let Poll::Ready(written) = Pin::new(&mut *io).poll_write(cx, output)
+    {
+        let written = gone(written?)?;
+        output.drain(..written);
+        if output.is_empty() {
+            // An idle connection holds no buffer.
+            *output = Vec::new();
         }
-        if output.len() >= ANSWERS {
-            return Poll::Pending;
-        }
-        let mut scratch = [MaybeUninit::uninit(); READ];
-        let mut read = ReadBuf::uninit(&mut scratch);
-        std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
-        gone(read.filled().len())?;
-        input.extend_from_slice(read.filled());
-        Poll::Ready(Ok(Moved::In(read.filled().len())))
-    })
-    .await
+        return Poll::Ready(Ok(Moved::Out(written)));
+    }
+    if output.len() >= ANSWERS {
+        return Poll::Pending;
+    }
+    let mut scratch = [MaybeUninit::uninit(); READ];
+    let mut read = ReadBuf::uninit(&mut scratch);
+    std::task::ready!(Pin::new(&mut *io).poll_read(cx, &mut read))?;
+    gone(read.filled().len())?;
+    input.extend_from_slice(read.filled());
+    Poll::Ready(Ok(Moved::In(read.filled().len())))
 }
 
 /// How many bytes went through, none meaning that the peer is gone.
-fn gone(bytes: usize) -> std::io::Result<usize> {
-    if bytes == 0 { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+fn gone(bytes: usize) -> io::Result<usize> {
+    if bytes == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
 }

@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{connections::Delivered, hub::Hub, told::Live};
+use super::{connections::Delivered, hub::Hub};
 use crate::{
     bus::{
         log::Budget,
         reader::{Ahead, Batch, Position, Reader},
     },
     event::Cursor,
+    ledger::Bill,
     metrics::{Metrics, Path},
     topic::{Pattern, Subscription},
     transport::Transport,
@@ -32,7 +33,7 @@ pub struct Feed {
     transport: Option<&'static dyn Transport>,
     /// Where its connection counts.
     delivered: Option<Delivered>,
-    /// The log's version when nothing was pending.
+    /// The log's version when there was no more than it was sent.
     quiet: Option<u64>,
     /// Whether it has been sent everything that was there at some time.
     caught_up: bool,
@@ -45,6 +46,30 @@ pub enum Delivery {
     Batch(Batch),
     /// The gateway goes, and the subscriber has everything.
     Drain,
+}
+
+/// What is pending, as a transport sends it.
+#[derive(Debug, Default)]
+pub(super) struct Encoded {
+    pub(super) bytes: Bytes,
+    /// What they are for.
+    pub(super) bill: Bill,
+    /// How many events there are.
+    pub(super) events: usize,
+    /// Whether there is more at once.
+    pub(super) more: bool,
+}
+
+impl Encoded {
+    /// A batch, encoded.
+    pub(super) fn new(transport: &dyn Transport, batch: &Batch) -> Self {
+        let mut bytes = Vec::new();
+        if !batch.is_empty() {
+            transport.batch(&mut bytes, batch);
+        }
+        let bill = transport.bill(batch, bytes.len());
+        Self { bytes: bytes.into(), bill, events: batch.events.len(), more: batch.more }
+    }
 }
 
 impl Feed {
@@ -80,40 +105,31 @@ impl Feed {
     }
 
     /// What is pending, encoded for a transport, or a wake-up when something is; `None` once the gateway goes
-    /// and the subscriber has everything. What it is for is noted in `live`.
+    /// and the subscriber has everything. The wake-up is there too when something was pending and there is no more;
+    /// when nothing is, the feed stands at the log's head.
     pub(super) fn poll_encoded(
         &mut self,
         cx: &Context<'_>,
         budget: Budget,
         transport: &'static dyn Transport,
-        live: &Live,
-    ) -> Poll<Option<Bytes>> {
+    ) -> Poll<Option<Encoded>> {
         self.hub.arm(self.number, cx.waker());
         let draining = self.hub.is_draining();
         let version = self.hub.bus().version();
         if self.quiet == Some(version) && !draining {
             return Poll::Pending;
         }
-        let bytes = match self.hub.piece(&self.reader, budget, transport) {
+        let encoded = match self.hub.piece(&self.reader, budget, transport) {
             Some(piece) => {
                 self.reader.advance(&piece.batch, piece.batch.cursor.offset);
                 self.count(&piece.batch);
-                live.made(piece.bill, piece.batch.events.len());
-                piece.bytes.clone()
+                piece.encoded()
             }
-            None => {
-                let batch = self.read(budget);
-                let mut bytes = Vec::new();
-                if !batch.is_empty() {
-                    transport.batch(&mut bytes, &batch);
-                }
-                live.made(transport.bill(&batch, bytes.len()), batch.events.len());
-                bytes.into()
-            }
+            None => Encoded::new(transport, &self.read(budget)),
         };
-        self.quiet = bytes.is_empty().then_some(version);
-        match (bytes.is_empty(), draining) {
-            (false, _) => Poll::Ready(Some(bytes)),
+        self.quiet = (!encoded.more).then_some(version);
+        match (encoded.bytes.is_empty(), draining) {
+            (false, _) => Poll::Ready(Some(encoded)),
             (true, true) => Poll::Ready(None),
             (true, false) => Poll::Pending,
         }
@@ -170,6 +186,7 @@ impl Feed {
     pub fn restart(&mut self, subscription: Subscription, position: Position) -> Result<(), Ahead> {
         // The new topics are entered before the log is read, and the old ones left after.
         let subscription = Arc::new(subscription);
+        self.quiet = None;
         self.hub.change(self.number, subscription.clone());
         match self.hub.bus().open(subscription, position) {
             Ok((reader, _)) => {
@@ -200,6 +217,7 @@ impl Feed {
 
     fn change(&mut self, change: impl FnOnce(&mut Reader)) {
         change(&mut self.reader);
+        self.quiet = None;
         self.hub.change(self.number, self.reader.subscription().clone());
     }
 }

@@ -9,10 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::{
-    feed::{Delivery, Feed},
+    feed::{Delivery, Encoded, Feed},
+    silence::Silence,
     told::Live,
 };
 use crate::{
@@ -32,10 +33,8 @@ pub struct Stream {
     feed: Option<Feed>,
     /// The opening, until it is sent.
     opening: Vec<u8>,
-    heartbeat: Duration,
     retry: Duration,
-    due: Pin<Box<Sleep>>,
-    spoke: Instant,
+    silence: Silence,
     live: Live,
 }
 
@@ -50,11 +49,8 @@ impl Stream {
     ) -> Self {
         let mut opening = Vec::with_capacity(128);
         transport.hello(&mut opening, hello, retry);
-        let live = Live::default();
-        live.made(Bill::of(Purpose::Controls, opening.len()), 0);
-        let spoke = Instant::now();
-        let due = Box::pin(sleep_until(spoke + heartbeat));
-        Self { transport, feed: Some(feed), opening, heartbeat, retry, due, spoke, live }
+        let silence = Silence::new(heartbeat);
+        Self { transport, feed: Some(feed), opening, retry, silence, live: Live::default() }
     }
 
     /// What is told of the bytes that it makes.
@@ -65,54 +61,37 @@ impl Stream {
     /// What is to be sent now: everything that is pending, in one piece.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(feed) = &mut self.feed else { return Poll::Ready(None) };
-        let mut piece = std::mem::take(&mut self.opening);
-        match feed.poll_encoded(cx, TURN, self.transport, &self.live) {
-            Poll::Ready(Some(bytes)) if piece.is_empty() => return Poll::Ready(Some(bytes)),
-            Poll::Ready(Some(bytes)) => piece.extend_from_slice(&bytes),
+        let mut opening = std::mem::take(&mut self.opening);
+        let Encoded { bytes, bill, events, .. } = match feed.poll_encoded(cx, TURN, self.transport) {
+            Poll::Ready(Some(encoded)) => encoded,
             Poll::Ready(None) => {
-                let after = spread(self.retry);
-                let before = piece.len();
-                self.transport.control(&mut piece, &Control::Reconnect(after));
-                self.live.made(Bill::of(Purpose::Controls, piece.len() - before), 0);
                 self.feed = None;
+                let control = Control::Reconnect(spread(self.retry));
+                own(Purpose::Controls, |out| self.transport.control(out, &control))
             }
-            Poll::Pending if piece.is_empty() => {
-                std::task::ready!(self.poll_due(cx));
-                return self.beat();
+            Poll::Pending if opening.is_empty() => {
+                std::task::ready!(self.silence.poll_too_long(cx));
+                let cursor = feed.cursor();
+                own(Purpose::Heartbeats, |out| self.transport.heartbeat(out, cursor))
             }
-            Poll::Pending => {}
-        }
-        Poll::Ready(Some(piece.into()))
+            Poll::Pending => Encoded::default(),
+        };
+        self.live.made(bill.and(Purpose::Controls, opening.len()), events);
+        Poll::Ready(Some(match opening.is_empty() {
+            true => bytes,
+            false => {
+                opening.extend_from_slice(&bytes);
+                opening.into()
+            }
+        }))
     }
+}
 
-    /// Waits until the stream has been silent for a heartbeat. The timer is not moved at each event, but
-    /// looks at its end how long the silence was.
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            std::task::ready!(self.due.as_mut().poll(cx));
-            let due = self.spoke + self.heartbeat;
-            if due <= Instant::now() {
-                return Poll::Ready(());
-            }
-            self.due.as_mut().reset(due);
-        }
-    }
-
-    /// A heartbeat, or what came in the meantime.
-    fn beat(&mut self) -> Poll<Option<Bytes>> {
-        let Some(feed) = &mut self.feed else { return Poll::Ready(None) };
-        let mut piece = Vec::with_capacity(128);
-        let batch = feed.read(TURN);
-        if batch.is_empty() {
-            self.transport.heartbeat(&mut piece, batch.cursor);
-            self.live.made(Bill::of(Purpose::Heartbeats, piece.len()), 0);
-        } else {
-            self.transport.batch(&mut piece, &batch);
-            self.live.made(self.transport.bill(&batch, piece.len()), batch.events.len());
-        }
-        self.due.as_mut().reset(Instant::now() + self.heartbeat);
-        Poll::Ready(Some(piece.into()))
-    }
+/// What the gateway says of itself.
+fn own(purpose: Purpose, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+    let mut bytes = Vec::with_capacity(128);
+    write(&mut bytes);
+    Encoded { bill: Bill::of(purpose, bytes.len()), bytes: bytes.into(), ..Encoded::default() }
 }
 
 impl Body for Stream {
@@ -124,7 +103,7 @@ impl Body for Stream {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let Some(piece) = std::task::ready!(self.poll_piece(cx)) else { return Poll::Ready(None) };
-        self.spoke = Instant::now();
+        self.silence.is_broken();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use slab::Slab;
 use tokio::sync::Notify;
 
-use super::census::{self, Census, Listeners};
+use super::{
+    census::{self, Census, Listeners},
+    feed::Encoded,
+};
 use crate::{
     bus::{
         Bus,
@@ -67,9 +70,17 @@ pub(super) struct Piece {
     transport: &'static str,
     place: Place,
     pub(super) batch: Batch,
-    pub(super) bytes: Bytes,
+    bytes: Bytes,
     /// What they are for.
-    pub(super) bill: Bill,
+    bill: Bill,
+}
+
+impl Piece {
+    /// What is sent of it.
+    pub(super) fn encoded(&self) -> Encoded {
+        let Self { batch, bytes, bill, .. } = self;
+        Encoded { bytes: bytes.clone(), bill: *bill, events: batch.events.len(), more: batch.more }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -223,12 +234,8 @@ impl Hub {
             return Some(piece.clone());
         }
         let batch = self.bus.peek(reader, budget);
-        let mut bytes = Vec::new();
-        if !batch.is_empty() {
-            transport.batch(&mut bytes, &batch);
-        }
-        let bill = transport.bill(&batch, bytes.len());
-        let piece = Piece { version, transport: transport_name, place, batch, bytes: bytes.into(), bill };
+        let Encoded { bytes, bill, .. } = Encoded::new(transport, &batch);
+        let piece = Piece { version, transport: transport_name, place, batch, bytes, bill };
         let piece = Arc::new(piece);
         // If the log moved on meanwhile it is true, but not for whoever looks next.
         if self.bus.version() == version {

@@ -18,7 +18,6 @@ use shuttle::{
 use super::{
     feed::{Delivery, Feed},
     hub::Hub,
-    told::Live,
 };
 use crate::{
     bus::{
@@ -212,12 +211,7 @@ fn the_first_wake_up_is_not_lost() {
         let readers = [
             Task::spawn(async move { drop(waiting.next(BUDGET).await) }),
             Task::spawn(async move {
-                drop(
-                    poll_fn(|cx: &mut Context<'_>| {
-                        encoding.poll_encoded(cx, BUDGET, &Chunked, &Live::default())
-                    })
-                    .await,
-                );
+                drop(poll_fn(|cx: &mut Context<'_>| encoding.poll_encoded(cx, BUDGET, &Chunked)).await);
             }),
         ];
         readers.into_iter().for_each(Task::join);
@@ -306,10 +300,8 @@ fn what_is_shared_is_what_anyone_would_read() {
             Task::spawn(async move {
                 let mut bytes = Vec::new();
                 while !bytes.ends_with(b"\"data\":2}\n") {
-                    let next = poll_fn(|cx: &mut Context<'_>| {
-                        feed.poll_encoded(cx, BUDGET, &Chunked, &Live::default())
-                    });
-                    bytes.extend_from_slice(&next.await.expect("nobody drains"));
+                    let next = poll_fn(|cx: &mut Context<'_>| feed.poll_encoded(cx, BUDGET, &Chunked));
+                    bytes.extend_from_slice(&next.await.expect("nobody drains").bytes);
                 }
                 String::from_utf8(bytes).unwrap()
             })

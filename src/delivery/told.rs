@@ -64,35 +64,62 @@ pub enum Told {
 
 /// What was made of a body and has not been written yet. Its clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Live(Arc<Mutex<(Bill, usize)>>);
+pub struct Live(Arc<Mutex<Made>>);
+
+#[derive(Debug, Default)]
+struct Made {
+    bill: Bill,
+    events: usize,
+    in_chunks: bool,
+}
 
 impl Live {
-    /// Notes what was made, with so many events.
-    pub fn made(&self, bill: Bill, events: usize) {
+    /// Says that each piece is sent as a chunk of its own, before the first one is made.
+    pub fn goes_in_chunks(&self) {
+        self.made_so_far().in_chunks = true;
+    }
+
+    /// Notes a piece that was made, with so many events.
+    pub fn made(&self, mut bill: Bill, events: usize) {
         let mut made = self.made_so_far();
-        made.0 += bill;
-        made.1 += events;
+        if made.in_chunks {
+            // What carries that which says no event is for the same.
+            let purpose = match () {
+                () if events > 0 => Purpose::Framing,
+                () if bill.get(Purpose::Heartbeats) > 0 => Purpose::Heartbeats,
+                () => Purpose::Controls,
+            };
+            bill.add(purpose, chunk_framing(bill.total()));
+        }
+        made.bill += bill;
+        made.events += events;
     }
 
     /// Takes so many bytes that were written, and every event.
     pub fn take(&self, bytes: usize) -> (Bill, usize) {
         let mut made = self.made_so_far();
-        (made.0.take(bytes), std::mem::take(&mut made.1))
+        (made.bill.take(bytes), std::mem::take(&mut made.events))
     }
 
-    /// What carries that which comes next is for.
-    pub fn purpose(&self) -> Option<Purpose> {
-        let bill = self.made_so_far().0;
-        let carried = |purpose| bill.get(purpose) > 0;
-        match () {
-            () if carried(Purpose::Payload) => Some(Purpose::Framing),
-            () if carried(Purpose::Heartbeats) => Some(Purpose::Heartbeats),
-            () if carried(Purpose::Controls) => Some(Purpose::Controls),
-            () => None,
-        }
-    }
-
-    fn made_so_far(&self) -> MutexGuard<'_, (Bill, usize)> {
+    fn made_so_far(&self) -> MutexGuard<'_, Made> {
         self.0.lock().expect("nothing panics while it holds the lock")
+    }
+}
+
+/// What a chunk of so many bytes takes on top of them: its size in hexadecimal digits, and two ends of lines
+/// (RFC 9112, 7.1).
+fn chunk_framing(bytes: usize) -> usize {
+    (usize::BITS - bytes.leading_zeros()).div_ceil(4) as usize + 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_as_long_as_it_is_written() {
+        for bytes in [1, 9, 15, 16, 255, 256, 4095, 4096, 65_535, 65_536, 1 << 20] {
+            assert_eq!(chunk_framing(bytes), format!("{bytes:X}\r\n\r\n").len(), "{bytes}");
+        }
     }
 }

@@ -45,7 +45,7 @@ enum State {
     Chunk,
     EndOfChunk,
     Trailer,
-    /// A body that the end of the connection ends, or another protocol.
+    /// A body that the end of the connection ends, if anything, or another protocol.
     Rest,
 }
 
@@ -84,6 +84,11 @@ impl Scanner {
     pub fn has_no_body(&mut self) {
         self.state = State::Head;
         self.left = 0;
+    }
+
+    /// Whatever follows the head that has just ended is its body, however that is framed.
+    pub fn has_no_end(&mut self) {
+        self.state = State::Rest;
     }
 
     fn head(&mut self, bytes: &[u8]) -> (usize, Found) {

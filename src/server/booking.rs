@@ -23,8 +23,6 @@ pub(super) struct Booking {
     exchanges: Queue<Exchange>,
     /// Whether what comes still belongs to the last of those: its body.
     is_claimed: bool,
-    /// What the present chunk is booked as.
-    chunk: Purpose,
     /// Whether something else than HTTP is spoken, which its driver books.
     is_other: bool,
 }
@@ -57,7 +55,6 @@ impl Booking {
             coming: Queue::default(),
             exchanges: Queue::default(),
             is_claimed: false,
-            chunk: Purpose::Framing,
             is_other: false,
         }
     }
@@ -147,7 +144,7 @@ impl Booking {
             match found {
                 Found::Head => self.head(ledger, count),
                 Found::EndOfHead => self.end_of_head(ledger, count),
-                Found::Framing => self.framing(ledger, count),
+                Found::Framing => self.book_out(ledger, Bill::of(Purpose::Framing, count)),
                 Found::Body => self.body(ledger, count),
             }
             let is_interim = (100..=199).contains(&self.outward.status());
@@ -171,6 +168,9 @@ impl Booking {
         };
         if exchange.is_head && status != 101 {
             self.outward.has_no_body();
+        } else if let Told::Live(_) = exchange.told {
+            // It says itself what each of its bytes is for, its chunks among them.
+            self.outward.has_no_end();
         }
         let head = std::mem::take(&mut exchange.head) as usize + count;
         let is_empty = status == 204 && matches!(exchange.payer.via(), Via::Poll | Via::Longpoll);
@@ -179,13 +179,6 @@ impl Booking {
             exchange.book_request(ledger, is_empty);
         }
         self.book_out(ledger, Bill::of(purpose, head));
-    }
-
-    fn framing(&mut self, ledger: &Ledger, count: usize) {
-        if let Some(Told::Live(live)) = self.exchanges.front().map(|exchange| &exchange.told) {
-            self.chunk = live.purpose().unwrap_or(self.chunk);
-        }
-        self.book_out(ledger, Bill::of(self.chunk, count));
     }
 
     fn body(&mut self, ledger: &Ledger, count: usize) {

@@ -31,7 +31,7 @@ use crate::{
         duplex,
         taken::{Arrival, Door},
         takeover::{self, Endless, Entry, Leave, Leaving, MayLeave, Waits},
-        told::Tab,
+        told::{Tab, Told},
     },
     ledger::{Bill, Direction, Ledger, Payer, Purpose, Via, is_id as is_client},
 };
@@ -102,7 +102,8 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             counted.borrow_mut().permit().figures.request(request.uri().path(), id)
         });
         let may_leave = request.method() == Method::GET || request.uri().path() == "/v1/publish";
-        if may_leave && request.version() == Version::HTTP_11 {
+        let has_chunks = request.version() == Version::HTTP_11;
+        if may_leave && has_chunks {
             let taken = may_take && takeover::is_persistent(request.headers());
             request.extensions_mut().insert(MayLeave { taken, again });
         }
@@ -121,7 +122,13 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             if let Some(counted) = counted.upgrade() {
                 let extensions = response.extensions_mut();
                 let (asked, told) = (extensions.remove(), extensions.remove());
-                counted.borrow_mut().booking.answer(asked.unwrap_or_default(), told.unwrap_or_default());
+                let told: Told = told.unwrap_or_default();
+                if let Told::Live(live) = &told
+                    && has_chunks
+                {
+                    live.goes_in_chunks();
+                }
+                counted.borrow_mut().booking.answer(asked.unwrap_or_default(), told);
             }
             match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
                 Some(leave) => {

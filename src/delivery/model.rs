@@ -221,6 +221,39 @@ fn the_first_wake_up_is_not_lost() {
     check(schedule);
 }
 
+/// Whoever is told that there is no more is woken by the next event, and need not ask again before.
+#[test]
+fn who_has_everything_is_woken() {
+    let schedule = || {
+        let hub = hub(100);
+        let run = run(&hub);
+        let mut feed = feed(&hub, "a");
+        let reader = Task::spawn(async move {
+            let mut events = 0;
+            poll_fn(move |cx: &mut Context<'_>| {
+                match feed.poll_encoded(cx, BUDGET, &Chunked) {
+                    Poll::Ready(Some(pending)) => {
+                        events += pending.events;
+                        if pending.more {
+                            cx.waker().wake_by_ref();
+                        }
+                    }
+                    Poll::Ready(None) => panic!("nobody drains"),
+                    Poll::Pending => {}
+                }
+                if events == 3 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        });
+        for _ in 0..3 {
+            publish(hub.bus(), "a", 1);
+        }
+        reader.join();
+        run.stop();
+    };
+    check(schedule);
+}
+
 #[test]
 fn what_is_evicted_is_told() {
     let schedule = || {

@@ -513,7 +513,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.poll_refusal(cx, buf);
+        let written = match self.head_timeout {
+            Some(_) => self.poll_refusal(cx, buf),
+            // It is not hyper that writes.
+            None => self.poll_send(cx, buf),
+        };
         self.forget_request();
         self.stalled(cx, written)
     }

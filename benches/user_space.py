@@ -4,6 +4,7 @@
     benches/user_space.py                 time, over 2.1 million deliveries a transport
     benches/user_space.py --callgrind     instructions, over 100,000 (needs valgrind)
     benches/user_space.py --hosted        on the hosted path
+    benches/user_space.py --client        each subscriber on an account of its own (client=ID)
 
 Linux; the server has core 0, this client core 1.
 """
@@ -28,10 +29,11 @@ UPGRADE = (
 )
 
 
-def subscribe(port, transport):
+def subscribe(port, transport, account):
     conn = socket.create_connection(("127.0.0.1", port))
     fields = UPGRADE if transport == "websocket" else b""
-    conn.sendall(b"GET /v1/%s?topic=a HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (transport.encode(), fields))
+    target = f"/v1/{transport}?topic=a" + (f"&client={account}" if account else "")
+    conn.sendall(b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (target.encode(), fields))
     heard = b""
     while b"hello" not in heard:
         heard += conn.recv(4096)
@@ -39,10 +41,11 @@ def subscribe(port, transport):
     return conn
 
 
-def deliver(port, transport, subscribers, events):
+def deliver(port, transport, subscribers, events, accounts=False):
     """Publishes, and waits after each event until everyone has it."""
     poll, conns = select.epoll(), {}
-    for conn in (subscribe(port, transport) for _ in range(subscribers)):
+    for number in range(1, subscribers + 1):
+        conn = subscribe(port, transport, f"c{number}" if accounts else "")
         conns[conn.fileno()] = conn
         poll.register(conn, select.EPOLLIN)
     publisher = socket.create_connection(("127.0.0.1", port))
@@ -71,7 +74,7 @@ def measure(asked, transport, subscribers, events):
         command[3:3] = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     port = int(server.stdout.readline().rsplit(":", 1)[1])
-    deliver(port, transport, subscribers, events)
+    deliver(port, transport, subscribers, events, asked.client)
     with open(f"/proc/{server.pid}/stat") as stat:
         user = int(stat.read().rsplit(")", 1)[1].split()[11]) / os.sysconf("SC_CLK_TCK")
     server.terminate()
@@ -86,6 +89,7 @@ def main():
     parser.add_argument("--program", default="target/release/fanlight")
     parser.add_argument("--callgrind", action="store_true")
     parser.add_argument("--hosted", action="store_true")
+    parser.add_argument("--client", action="store_true")
     asked = parser.parse_args()
     os.sched_setaffinity(0, {1})
     events = 1000 if asked.callgrind else 21000

@@ -53,8 +53,9 @@ fn is_id(id: &HeaderValue) -> bool {
     (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// The answer that a connection leaves hyper with, and how often hyper had written everything when it came.
-type Exit = Rc<RefCell<Option<(Parts, Leave, usize)>>>;
+/// The answer that a connection leaves hyper with, and how often hyper had written everything when it came. Boxed,
+/// so that a connection that stays has no room for it.
+type Exit = Rc<RefCell<Option<Box<(Parts, Leave, usize)>>>>;
 
 /// Serves the requests of one connection, of which some bytes may have been read before.
 pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
@@ -132,7 +133,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             }
             match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
                 Some(leave) => {
-                    *leaving.borrow_mut() = Some((response.into_parts().0, leave, heads.flushes()));
+                    *leaving.borrow_mut() = Some(Box::new((response.into_parts().0, leave, heads.flushes())));
                     pending().await
                 }
                 None => Ok::<_, Infallible>(response),
@@ -164,7 +165,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
                 Pin::new(&mut connection).graceful_shutdown();
             }
             let ended = Pin::new(&mut connection).poll(cx);
-            let leaves = exit.borrow().as_ref().is_some_and(|(.., flushes)| heads.flushes() > *flushes);
+            let leaves = exit.borrow().as_ref().is_some_and(|exit| heads.flushes() > exit.2);
             if leaves {
                 return Poll::Ready(None);
             }
@@ -184,7 +185,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             None => {
-                if let Some((head, goes_to, _)) = exit.take() {
+                if let Some((head, goes_to, _)) = exit.take().map(|exit| *exit) {
                     // Boxed, so that a connection that stays has no room for it.
                     Box::pin(leave(&desk, connection.into_parts(), head, goes_to)).await;
                 }

@@ -234,7 +234,7 @@ export class Lab {
     for (const lane of this.lanes)
       if (!settings.stopped.includes(lane.transport) && this.start) {
         const url = this.urlOf(lane);
-        if (lane.state === 'stopped' || lane.url?.href !== url.href) this.startLane(lane);
+        if (!lane.goes(url, settings.buffering)) this.startLane(lane);
       }
   }
 
@@ -265,6 +265,7 @@ export class Lab {
       after: this.start,
       pollInterval: this.settings.value.poll,
       client: this.client(lane.transport),
+      buffering: this.settings.value.buffering,
     });
   }
 
@@ -304,8 +305,10 @@ export class Lab {
   private refresh(): void {
     const now = performance.now();
     const from = Math.max(this.since, now - spanFor(this.rate));
-    for (const { transport, record } of this.lanes)
-      this.figures.set(transport, measure(record, this.ledger, from, now));
+    for (const lane of this.lanes) {
+      lane.confirm(this.ledger.latest(lane.transport), now);
+      this.figures.set(lane.transport, measure(lane.record, this.ledger, from, now));
+    }
     this.tick.value += 1;
   }
 

@@ -26,7 +26,7 @@ export function look(lab: Lab): Seen {
     rate: lab.rate,
     isCut: lab.cut.value !== undefined,
     sinceCut: ended === undefined ? undefined : now - ended,
-    isReconnecting: running.some((lane) => lane.state !== 'open'),
+    isReconnecting: running.some((lane) => !lane.isOpen),
     replayed: Math.max(0, ...replayed),
     missed: Math.max(0, ...gaps),
     hidden: hidden && {

@@ -55,6 +55,10 @@ export function drawLane(pen: Pen, record: LaneRecord, scene: Scene, memory: Mem
     }
     g.globalAlpha = 1;
     batches(pen, shown, record, scene, X, y);
+    if (record.isHeldByProxy) {
+      const from = Math.max(4, X(record.exchange?.reached ?? scene.now) + 6);
+      pen.text(scene.words.heldAll, from, (y.client + height) / 2, p.mid);
+    }
   });
   const picked = scene.picked && record.flights.get(scene.picked.id);
   if (picked) dimension(pen, record, picked, scene, X, memory);

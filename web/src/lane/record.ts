@@ -1,6 +1,6 @@
 import type { Trace } from '../../client/src/index.ts';
 import { between, type Log, type Published, place } from '../published.ts';
-import { isStream, type TransportName } from '../transports.ts';
+import { isCollected, isStream, type TransportName } from '../transports.ts';
 import { Delay } from './delay.ts';
 import type { Arrival, Exchange, Flight, Mark } from './marks.ts';
 import { bounds, type Shape } from './shape.ts';
@@ -11,6 +11,8 @@ const HELD_BACK = 300;
 const TOGETHER = 4;
 /** Ends of our own making: nothing broke. */
 const OURS = new Set(['closed', 'changed', 'renewed', 'climbed']);
+/** So long a connection behind a proxy that buffers may be unknown to the gateway, and round trips besides, ms. */
+const UNKNOWN = 6000;
 /** How long is kept what may still be drawn, and what is counted, ms. */
 const DRAWN = 32_000;
 const COUNTED = 150_000;
@@ -71,12 +73,40 @@ export class LaneRecord {
     if (!this.shape.shared || !exchange || exchange.opened !== undefined || this.transport === 'websocket')
       return false;
     // A proxy that buffers holds a stream's head as well.
-    if (this.shape.buffering && isStream(this.transport)) return false;
+    if (this.isBuffered) return false;
     const patience = 4 * this.delay.value + 500;
     if (now - exchange.asked < patience) return false;
     if (this.transport !== 'longpoll') return true;
     const first = this.pending.values().next().value;
     return first !== undefined && now - Math.max(first.event.at, exchange.asked) > patience;
+  }
+
+  /** Whether a proxy collects what comes. */
+  get isBuffered(): boolean {
+    return this.shape.buffering && isCollected(this.transport);
+  }
+
+  /** Whether the connection is open, as the gateway says, and the proxy has let nothing through yet. */
+  get isHeldByProxy(): boolean {
+    return this.isBuffered && this.open?.isKnown === true && this.open.opened === undefined;
+  }
+
+  /** How many connections of this lane the gateway has, as it said at `at`. */
+  confirm(connections: number, at: number): void {
+    const exchange = this.open;
+    if (!exchange || at < exchange.asked) return;
+    if (connections > 0) {
+      exchange.isKnown = true;
+      delete exchange.gone;
+    } else exchange.gone ??= at;
+  }
+
+  /** Whether the connection is dead. Behind a proxy that buffers silence says nothing, so the gateway is believed. */
+  isDead(now: number): boolean {
+    const exchange = this.open;
+    if (!exchange || !this.isBuffered) return false;
+    const isThere = exchange.isKnown || exchange.opened !== undefined;
+    return now - (exchange.gone ?? (isThere ? now : exchange.asked)) > UNKNOWN + 3 * this.shape.rtt;
   }
 
   reshape(shape: Shape): void {
@@ -255,7 +285,7 @@ export class LaneRecord {
       flight.sent = at - delay;
       return;
     }
-    if (this.shape.buffering && excess > 20 && isStream(this.transport)) {
+    if (this.isBuffered && excess > 20) {
       flight.isHeld = true;
       flight.sent = ready;
       return;

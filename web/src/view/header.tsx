@@ -72,7 +72,7 @@ function State() {
   const { lab, words } = usePage();
   lab.tick.value;
   const running = lab.lanes.filter((lane) => lane.state !== 'stopped');
-  const open = running.filter((lane) => lane.state === 'open').length;
+  const open = running.filter((lane) => lane.isOpen).length;
   const isOffline = !navigator.onLine;
   const isCut = lab.cut.value !== undefined;
   const waits = running.length - open;
@@ -85,7 +85,7 @@ function State() {
       : waits || !lab.isOpen.value
         ? lab.problem.value && !wasOpen
           ? words.refusedState
-          : wasOpen || running.every((lane) => lane.state === 'open')
+          : wasOpen || running.every((lane) => lane.isOpen)
             ? words.reconnecting
             : words.connecting
         : lab.isPaused.value

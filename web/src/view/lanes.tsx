@@ -141,7 +141,9 @@ function LaneView({ lane }: { lane: Lane }) {
         <Glyph transport={transport} />
         <div class="who">
           <h2>{transport}</h2>
-          <div class="how">{isStopped ? words.stopped : words.how[transport]}</div>
+          <div class="how">
+            {isStopped ? words.stopped : lane.state === 'held' ? words.held : words.how[transport]}
+          </div>
           <div class="wire">
             <span class="http">{lane.protocol}</span>
             <button

@@ -22,6 +22,8 @@ export const en = {
   offline: 'offline',
   paused: 'paused',
   stopped: 'stopped',
+  held: 'open, but the proxy holds it',
+  heldAll: 'open, nothing through yet: held by the proxy',
   cut: 'Cut the network',
   restore: 'Restore',
   pause: 'Pause',

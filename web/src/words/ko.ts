@@ -20,6 +20,8 @@ export const ko: Words = {
   offline: '오프라인',
   paused: '멈춤',
   stopped: '중지됨',
+  held: '열렸지만 프록시가 붙드는 중',
+  heldAll: '열렸지만 아직 아무것도 오지 않음: 프록시가 붙드는 중',
   cut: '네트워크 끊기',
   restore: '다시 잇기',
   pause: '멈춤',

@@ -224,6 +224,36 @@ test('one origin for all lanes: a second tab takes the connections, and the page
   expect(await view.page.locator('[data-transport=websocket]').getAttribute('data-state')).toBe('open');
 });
 
+test('a buffering proxy before a quiet stream: held, and neither broken nor asked again', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=0.5&rtt=20&poll=1000&up=0`);
+  await view.connected();
+  const requests: string[] = [];
+  view.page.on('request', (request) => {
+    const { pathname } = new URL(request.url());
+    if (/^.v1.(chunked|sse)$/.test(pathname)) requests.push(pathname);
+  });
+  await view.page.check('#buffering');
+  const held = view.page.locator('.lane[data-state=held]');
+  await held.nth(1).waitFor();
+  // Longer than an answer may be late, or a stream silent, elsewhere.
+  await new Promise((resolve) => setTimeout(resolve, 15_000));
+  expect(await held.locator('h2').allTextContents()).toEqual(['chunked', 'sse']);
+  expect(await held.locator('.how').allTextContents()).toEqual(Array(2).fill('open, but the proxy holds it'));
+  expect(await view.page.textContent('.state')).toBe('5 of 5 connected');
+  expect(requests.toSorted()).toEqual(['/v1/chunked', '/v1/sse']);
+  expect(view.errors).toEqual([]);
+  // A connection that dies is noticed, held or not.
+  await view.page.click('#cut');
+  await view.page.locator('[data-transport=sse]:not([data-state=held])').waitFor();
+  await held.nth(1).waitFor();
+  await view.page.uncheck('#buffering');
+  await view.connected();
+  const { websocket } = await view.lanes();
+  await view.delivered(websocket.delivered);
+  await lossless(view);
+});
+
 test('offline: the page says so, and misses nothing when it is back', async () => {
   const { url } = await gateway('demo');
   const view = await open(`${url}/?rate=5&rtt=20&poll=500`);

@@ -255,3 +255,40 @@ test('bars that wait use the lowest place that is free', () => {
   const d = publish(4, 150);
   expect([a, b, c, d].map((event) => flight(event).slot)).toEqual([0, 1, 0, 1]);
 });
+
+test('a proxy that buffers holds a stream’s hello: open as far as the gateway knows, and not dead', () => {
+  const { record, trace } = lane('sse', { buffering: true });
+  trace(1000, { kind: 'request' });
+  expect(record.isHeldByProxy).toBe(false);
+  // What was told before is of the connection that went before.
+  record.confirm(1, 900);
+  expect(record.isHeldByProxy).toBe(false);
+  record.confirm(1, 1200);
+  expect(record.isHeldByProxy).toBe(true);
+  expect(record.isDead(600_000)).toBe(false);
+  trace(601_000, { kind: 'answer', status: 200 });
+  expect(record.isHeldByProxy).toBe(false);
+  expect(record.isDead(900_000)).toBe(false);
+});
+
+test('behind a proxy that buffers a connection is dead that the gateway has no more, or never had', () => {
+  const { record, trace } = lane('chunked', { buffering: true });
+  trace(1000, { kind: 'request' });
+  expect(record.isDead(6000)).toBe(false);
+  expect(record.isDead(8000)).toBe(true);
+  record.confirm(1, 1200);
+  record.confirm(0, 20_000);
+  expect(record.isDead(25_000)).toBe(false);
+  expect(record.isDead(27_000)).toBe(true);
+  record.confirm(1, 27_000);
+  expect(record.isDead(90_000)).toBe(false);
+});
+
+test('what a proxy lets pass at once is not held by it', () => {
+  for (const transport of ['poll', 'longpoll', 'websocket'] as const) {
+    const { record, trace } = lane(transport, { buffering: true });
+    trace(1000, { kind: 'request' });
+    record.confirm(1, 1200);
+    expect([record.isHeldByProxy, record.isDead(60_000)], transport).toEqual([false, false]);
+  }
+});

@@ -35,6 +35,7 @@ export function look(lab: Lab): Seen {
       polls: poll?.record.requests.filter((at) => at >= hidden.from && at < hidden.to).length ?? 0,
       expected: Math.floor((hidden.to - hidden.from) / settings.poll),
     },
+    hasChanged: lab.log.events.some((event) => event.at < lab.since),
     starved:
       lab.isOpen.value && lab.cut.value === undefined
         ? running.filter(({ record }) => isStarved(record, now)).map((lane) => lane.transport)

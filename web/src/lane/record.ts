@@ -160,12 +160,13 @@ export class LaneRecord {
     return mark;
   }
 
-  forget(now: number): void {
-    const old = now - DRAWN;
-    this.exchanges = this.exchanges.filter((x) => x === this.open || (x.done ?? now) > old);
-    this.marks = this.marks.filter((mark) => mark.at > old);
-    for (const [id, flight] of this.flights)
-      if (flight.event.at < old && (flight.at ?? (flight.isLost ? 0 : now)) < old) this.flights.delete(id);
+  /** `shown`: the time at the right edge, if it stands still. */
+  forget(now: number, shown = now): void {
+    const isOld = (from: number, to: number) => to < now - DRAWN && (to < shown - DRAWN || from > shown);
+    this.exchanges = this.exchanges.filter((x) => x === this.open || !isOld(x.asked, x.done ?? now));
+    this.marks = this.marks.filter((mark) => !isOld(mark.at, mark.at));
+    for (const [id, { event, at, isLost }] of this.flights)
+      if (isOld(event.at, at ?? (isLost ? event.at : now))) this.flights.delete(id);
     const counted = now - COUNTED;
     if ((this.arrivals[0]?.at ?? now) < counted) this.arrivals = this.arrivals.filter((a) => a.at > counted);
     if ((this.requests[0] ?? now) < counted) this.requests = this.requests.filter((at) => at > counted);

@@ -142,6 +142,7 @@ function DistributionChart() {
       const { x, lanes } = distribution(
         lab.lanes.map((lane) => lane.record),
         Math.max(lab.since, performance.now() - REACH),
+        lab.since,
       );
       u.setData([x, ...lanes] as uPlot.AlignedData);
     },

@@ -76,7 +76,8 @@ function State() {
   const isOffline = !navigator.onLine;
   const isCut = lab.cut.value !== undefined;
   const waits = running.length - open;
-  const kind = isCut || isOffline || waits || !lab.isOpen.value ? 'bad' : lab.isPaused.value ? 'idle' : '';
+  const kind =
+    isCut || isOffline || waits || !lab.isOpen.value ? 'bad' : lab.paused.value !== undefined ? 'idle' : '';
   const wasOpen = running.some((lane) => lane.state === 'reconnecting');
   const text = isCut
     ? words.cutState
@@ -88,7 +89,7 @@ function State() {
           : wasOpen || running.every((lane) => lane.isOpen)
             ? words.reconnecting
             : words.connecting
-        : lab.isPaused.value
+        : lab.paused.value !== undefined
           ? words.paused
           : words.connected(open, lab.lanes.length);
   return (

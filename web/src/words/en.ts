@@ -21,6 +21,7 @@ export const en = {
   refusedState: 'refused',
   offline: 'offline',
   paused: 'paused',
+  pausedHow: 'paused: the drawing stands, the figures go on',
   stopped: 'stopped',
   held: 'open, but the proxy holds it',
   heldAll: 'open, nothing through yet: held by the proxy',

@@ -19,6 +19,7 @@ export const ko: Words = {
   refusedState: '거절됨',
   offline: '오프라인',
   paused: '멈춤',
+  pausedHow: '멈춤: 그림만 멈추고 수치는 계속 움직입니다',
   stopped: '중지됨',
   held: '열렸지만 프록시가 붙드는 중',
   heldAll: '열렸지만 아직 아무것도 오지 않음: 프록시가 붙드는 중',

@@ -254,6 +254,70 @@ test('a buffering proxy before a quiet stream: held, and neither broken nor aske
   await lossless(view);
 });
 
+test('other conditions: the sentence judges nothing that was published before they held', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=10&rtt=20&poll=250`);
+  await view.connected();
+  await view.delivered(20);
+  await view.page.evaluate(() => {
+    const said: string[] = [];
+    Reflect.set(globalThis, 'said', said);
+    const reading = document.querySelector('#reading') as Element;
+    new MutationObserver(() => said.push(reading.textContent ?? '')).observe(reading, {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    });
+  });
+  await view.page.check('#buffering');
+  const said = () => view.page.evaluate(() => Reflect.get(globalThis, 'said') as string[]);
+  await expect.poll(async () => (await said()).some((text) => /^A proxy holds/.test(text))).toBe(true);
+  // Whatever is said of the streams behind the proxy, they are not as quick as they were before it.
+  for (const text of await said())
+    for (const [, late] of text.matchAll(/(?:SSE is|chunked) ([\d.]+)\u202fms/g))
+      expect(Number(late), text).toBeGreaterThan(100);
+  expect(await said()).not.toContainEqual(expect.stringMatching(/^At 10/));
+});
+
+test('a pause: the drawing stands and says so, the figures go on', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=10&rtt=20&poll=250`, { viewport: { width: 360, height: 800 } });
+  await view.delivered(10);
+  await view.page.click('#pause');
+  await view.page.getByText('paused: the drawing stands, the figures go on').waitFor();
+  expect(await view.page.textContent('.state')).toBe('paused');
+  const drawn = () =>
+    view.page.evaluate(() => {
+      const lane = document.querySelector('[data-transport=sse]') as Element;
+      return [lane.querySelector('canvas')?.toDataURL(), lane.querySelector('.chip')?.textContent];
+    });
+  const before = await drawn();
+  const { sse } = await view.lanes();
+  await view.delivered(sse.delivered + 20);
+  expect(await drawn()).toEqual(before);
+  await view.page.click('#pause');
+  await expect.poll(drawn).not.toEqual(before);
+  await lossless(view);
+});
+
+test('on a phone the state and what was delivered, missed and duplicated are readable', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?rate=5&rtt=20&poll=250`, { viewport: { width: 360, height: 800 } });
+  await view.delivered(5);
+  for (const language of ['English', '한국어']) {
+    await view.page.getByRole('button', { name: language }).click();
+    const shown = await view.page.evaluate(() =>
+      ['.state', '.lane:not(.head) .nums > :nth-child(n + 5) .cap'].flatMap((selector) =>
+        [...document.querySelectorAll(selector)].map((element) => {
+          const { left, right, height, width } = element.getBoundingClientRect();
+          return height > 10 && width > 10 && left >= 0 && right <= innerWidth;
+        }),
+      ),
+    );
+    expect(shown).toEqual(Array(1 + 3 * TRANSPORTS.length).fill(true));
+  }
+});
+
 test('offline: the page says so, and misses nothing when it is back', async () => {
   const { url } = await gateway('demo');
   const view = await open(`${url}/?rate=5&rtt=20&poll=500`);
@@ -501,22 +565,32 @@ test('no width makes the page scroll sideways', async () => {
   expect(view.errors).toEqual([]);
 });
 
-test('reduced motion: the diagram moves in steps of a second, and works', async () => {
-  const { url } = await gateway('demo');
-  const view = await open(`${url}/?rate=5&rtt=20&poll=250`, { reducedMotion: 'reduce' });
-  await view.delivered(5);
-  const picture = () =>
-    view.page.evaluate(() =>
-      document.querySelector<HTMLCanvasElement>('[data-transport=sse] canvas')?.toDataURL(),
-    );
-  let changes = 0;
-  let last = await picture();
-  const until = Date.now() + 2500;
-  while (Date.now() < until) {
-    const next = await picture();
-    if (next !== last) changes += 1;
-    last = next;
-  }
-  expect(changes).toBeGreaterThanOrEqual(1);
-  expect(changes).toBeLessThanOrEqual(4);
-});
+test.each([5, 100])(
+  'reduced motion: diagrams and squares move in steps of a second, at %d/s',
+  async (rate) => {
+    const { url } = await gateway('demo');
+    const view = await open(`${url}/?rate=${rate}&rtt=20&poll=1000`, { reducedMotion: 'reduce' });
+    await view.delivered(rate);
+    // How often each changes, looked at in every frame.
+    const changes = await view.page.evaluate(async () => {
+      const moving = [...document.querySelectorAll('.lane[data-transport] :is(canvas, .chip)')];
+      const look = (one: Element) =>
+        one instanceof HTMLCanvasElement ? one.toDataURL() : `${one.innerHTML} ${one.className}`;
+      const last = moving.map(look);
+      const counts = moving.map(() => 0);
+      const until = performance.now() + 2500;
+      while (performance.now() < until) {
+        await new Promise(requestAnimationFrame);
+        moving.forEach((one, at) => {
+          const next = look(one);
+          if (next !== last[at]) counts[at] = (counts[at] ?? 0) + 1;
+          last[at] = next;
+        });
+      }
+      return counts;
+    });
+    expect(changes.length).toBe(2 * TRANSPORTS.length);
+    expect(Math.min(...changes)).toBeGreaterThanOrEqual(1);
+    expect(Math.max(...changes)).toBeLessThanOrEqual(4);
+  },
+);

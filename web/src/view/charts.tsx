@@ -43,11 +43,11 @@ function usePlot(
 
 export function Charts() {
   return (
-    <div class="charts">
+    <>
       <StalenessChart />
       <DistributionChart />
       <BytesChart />
-    </div>
+    </>
   );
 }
 

@@ -81,6 +81,10 @@ export class LaneRecord {
     return first !== undefined && now - Math.max(first.event.at, exchange.asked) > patience;
   }
 
+  get isLossy(): boolean {
+    return this.shape.loss > 0;
+  }
+
   /** Whether a proxy collects what comes. */
   get isBuffered(): boolean {
     return this.shape.buffering && isCollected(this.transport);
@@ -310,7 +314,7 @@ export class LaneRecord {
 
   /** A lost segment costs a round trip and 200 ms at the least: in the gateway's model, and in most kernels. */
   private isStalled(excess: number): boolean {
-    return this.shape.loss > 0 && excess > 0.7 * (this.shape.rtt + 200);
+    return this.isLossy && excess > 0.7 * (this.shape.rtt + 200);
   }
 
   private gap(from: string, to: string, reason: string, at: number): void {

@@ -27,13 +27,19 @@ export function spanFor(eventsPerSecond: number): number {
   return Math.min(120_000, Math.max(30_000, 10_000 / Math.max(0.01, eventsPerSecond)));
 }
 
-/** From `from` to `now`. */
-export function measure(record: LaneRecord, ledger: Ledger, from: number, now: number): Figures {
+/** From `from` to `now`. What was published before `since` went under other conditions, and is not judged. */
+export function measure(
+  record: LaneRecord,
+  ledger: Ledger,
+  from: number,
+  now: number,
+  since: number,
+): Figures {
   const late: number[] = [];
   for (let at = record.arrivals.length - 1; at >= 0; at -= 1) {
     const arrival = record.arrivals[at];
     if (!arrival || arrival.at < from) break;
-    late.push(arrival.late);
+    if (arrival.event.at >= since) late.push(arrival.late);
   }
   const sorted = Float64Array.from(late).sort();
   const requests = record.requests.filter((at) => at >= from).length;

@@ -28,7 +28,8 @@ export class Lab {
   readonly picked = signal<Published | undefined>(undefined);
   /** A lane that is pointed at as a whole. */
   readonly over = signal<TransportName | undefined>(undefined);
-  readonly isPaused = signal(false);
+  /** Since when the drawing stands still; everything else goes on. */
+  readonly paused = signal<number | undefined>(undefined);
   readonly isOpen = signal(false);
   readonly problem = signal('');
   readonly cut = signal<number | undefined>(undefined);
@@ -49,6 +50,8 @@ export class Lab {
   marks: { at: number; text: string }[] = [];
   /** From here on the figures count. */
   since = performance.now();
+  /** What was changed is not in force yet. */
+  private isSettling = false;
   /** Segments that the model lost since the lines began. */
   lost = 0;
 
@@ -143,7 +146,6 @@ export class Lab {
     const query = format(after, this.around).toString();
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
     const differs = (...names: (keyof Settings)[]) => names.some((name) => before[name] !== after[name]);
-    for (const lane of this.lanes) lane.reshape(this.shapeOf(after));
     if (differs('up')) this.say();
     if (differs('source') || (after.source === 'topics' && differs('topics'))) return this.restart();
     if (differs('rate', 'size', 'burst', 'up', 'poll', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
@@ -152,7 +154,13 @@ export class Lab {
     }
     if (differs('rate', 'size', 'burst', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
       clearTimeout(this.applying);
-      this.applying = setTimeout(() => void this.apply(true), 120);
+      this.applying = setTimeout(() => {
+        this.applying = undefined;
+        void this.apply(true);
+      }, 120);
+      this.isSettling = true;
+      // What was measured so far is nothing to say of what is set now.
+      this.refresh();
     }
     if (differs('rate', 'burst', 'size')) this.generate();
     for (const lane of this.lanes) {
@@ -177,6 +185,10 @@ export class Lab {
       this.cut.value = undefined;
     }
     void this.apply(false);
+  }
+
+  togglePause(): void {
+    this.paused.value = this.paused.value === undefined ? performance.now() : undefined;
   }
 
   /** One event from here, for whoever has nothing to show. */
@@ -228,14 +240,24 @@ export class Lab {
       if (this.around.hasLab) await this.applyLines(settings);
     } catch (error) {
       this.problem.value = error instanceof Error ? error.message : String(error);
+      this.settle();
       return;
     }
+    for (const lane of this.lanes) lane.reshape(this.shapeOf(settings));
+    if (isNew && !this.applying) this.settle();
     if (isNew && this.around.hasLab) this.problem.value = '';
     for (const lane of this.lanes)
       if (!settings.stopped.includes(lane.transport) && this.start) {
         const url = this.urlOf(lane);
-        if (lane.state === 'stopped' || lane.url?.href !== url.href) this.startLane(lane);
+        if (!lane.goes(url, settings.buffering)) this.startLane(lane);
       }
+  }
+
+  /** What was set is in force: figures count from here. */
+  private settle(): void {
+    if (!this.isSettling) return;
+    this.isSettling = false;
+    this.since = performance.now();
   }
 
   private async applyLines(settings: Settings): Promise<void> {
@@ -265,6 +287,7 @@ export class Lab {
       after: this.start,
       pollInterval: this.settings.value.poll,
       client: this.client(lane.transport),
+      buffering: this.settings.value.buffering,
     });
   }
 
@@ -304,15 +327,20 @@ export class Lab {
   private refresh(): void {
     const now = performance.now();
     const from = Math.max(this.since, now - spanFor(this.rate));
-    for (const { transport, record } of this.lanes)
-      this.figures.set(transport, measure(record, this.ledger, from, now));
+    for (const lane of this.lanes) {
+      lane.confirm(this.ledger.latest(lane.transport), now);
+      const since = this.isSettling ? now : this.since;
+      this.figures.set(lane.transport, measure(lane.record, this.ledger, from, now, since));
+    }
     this.tick.value += 1;
   }
 
   private forget(): void {
     const now = performance.now();
-    this.log.forget(now);
-    for (const lane of this.lanes) lane.record.forget(now);
-    this.marks = this.marks.filter((mark) => mark.at > now - 60_000);
+    // What a pause shows stays.
+    const shown = this.paused.value ?? now;
+    this.log.forget(shown);
+    for (const lane of this.lanes) lane.record.forget(now, shown);
+    this.marks = this.marks.filter((mark) => mark.at > shown - 60_000);
   }
 }

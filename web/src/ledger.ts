@@ -47,6 +47,8 @@ export interface Account {
   events: number;
   requests: number;
   segments: number;
+  /** Connections of its subscription that the gateway has. */
+  open: number;
 }
 
 export function total(bytes: Bytes): number {
@@ -60,14 +62,16 @@ export function nothing(): Bytes {
 /** Sums the subscription and what the viewer sent, both ways. */
 export function account(document: LedgerDocument, at: number): Account {
   const bytes = nothing();
-  const sum: Account = { at, bytes, events: 0, requests: 0, segments: 0 };
+  const sum: Account = { at, bytes, events: 0, requests: 0, segments: 0, open: 0 };
   for (const [name, booked] of Object.entries(document.transports)) {
     for (const side of [booked.in, booked.out])
       for (const part of PARTS) if (part !== 'tcpip') bytes[part] += side[part] ?? 0;
     bytes.tcpip += (booked.tcp?.bytes_in ?? 0) + (booked.tcp?.bytes_out ?? 0);
     sum.segments += (booked.tcp?.segments_in ?? 0) + (booked.tcp?.segments_out ?? 0);
     sum.requests += booked.requests;
-    if (name !== 'publish') sum.events += booked.events;
+    if (name === 'publish') continue;
+    sum.events += booked.events;
+    sum.open += booked.open;
   }
   return sum;
 }
@@ -112,6 +116,7 @@ export class Ledger {
       events: last.events - first.events,
       requests: last.requests - first.requests,
       segments: last.segments - first.segments,
+      open: last.open,
     };
   }
 

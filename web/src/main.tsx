@@ -1,5 +1,6 @@
 import { effect } from '@preact/signals';
-import { render } from 'preact';
+import { type ComponentType, render } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import { PageContext } from './context.ts';
 import { Lab } from './lab.ts';
 import { parse, type Surroundings } from './settings.ts';
@@ -7,7 +8,6 @@ import { Stage } from './stage.ts';
 import './style/base.css';
 import './style/lanes.css';
 import './style/rest.css';
-import { Charts } from './view/charts.tsx';
 import { Conditions } from './view/conditions.tsx';
 import { Header } from './view/header.tsx';
 import { Key } from './view/key.tsx';
@@ -40,6 +40,19 @@ effect(() => {
   stage.recolor();
 });
 
+/** Lets the browser go on: what follows is a task of its own, and none is to be long. */
+const pause = () => new Promise((resolve) => setTimeout(resolve));
+
+/** The charts, and what draws them, come when the lanes stand. */
+function Charts() {
+  const [Loaded, load] = useState<ComponentType>();
+  useEffect(() => {
+    void import('./view/charts.tsx').then((module) => load(() => module.Charts));
+  }, []);
+  return <div class="charts">{Loaded && <Loaded />}</div>;
+}
+
+await pause();
 render(
   <PageContext.Provider value={{ lab, stage }}>
     <Header />
@@ -56,6 +69,7 @@ render(
   </PageContext.Provider>,
   document.querySelector('#page') as HTMLElement,
 );
+await pause();
 lab.run();
 stage.run();
 addEventListener('pagehide', (event) => {

@@ -23,6 +23,8 @@ export interface Seen {
   missed: number;
   /** The tab was hidden so long, and is back since; ms. */
   hidden: { ms: number; ago: number; polls: number; expected: number } | undefined;
+  /** Whether something was published before the conditions that are judged. */
+  hasChanged: boolean;
   /** Lanes whose request the browser holds back. */
   starved: readonly TransportName[];
 }
@@ -70,7 +72,7 @@ function which(seen: Seen) {
   }
   if (hidden && hidden.ago < 20_000) return 'hidden';
   if (seen.starved.length) return 'starved';
-  if (![...figures.values()].some((f) => f.events > 0)) return 'nothing';
+  if (![...figures.values()].some((f) => f.events > 0)) return seen.hasChanged ? 'changed' : 'nothing';
   if (
     settings.buffering &&
     has('longpoll') &&
@@ -130,6 +132,8 @@ function english(seen: Seen): Sentence {
         [`holds ${AND.format(seen.starved)} back`],
         ', without an error. A WebSocket is none of the six; over HTTP/2 all share one.',
       ];
+    case 'changed':
+      return ['The conditions have changed: what is ', ['published from now on'], ' is judged by them.'];
     case 'nothing':
       return ['Waiting for the first event.'];
     case 'some':
@@ -233,6 +237,8 @@ function korean(seen: Seen): Sentence {
         [`${seen.starved.join(', ')}의 요청을 붙들어 둔다`],
         '. WebSocket은 여섯에 들지 않고, HTTP/2에서는 모두가 연결 하나를 나눠 쓴다.',
       ];
+    case 'changed':
+      return ['조건이 바뀌었다. ', ['지금부터 발행되는 것'], '으로 새로 잰다.'];
     case 'nothing':
       return ['첫 이벤트를 기다리는 중.'];
     case 'some':

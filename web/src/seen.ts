@@ -26,7 +26,7 @@ export function look(lab: Lab): Seen {
     rate: lab.rate,
     isCut: lab.cut.value !== undefined,
     sinceCut: ended === undefined ? undefined : now - ended,
-    isReconnecting: running.some((lane) => lane.state !== 'open'),
+    isReconnecting: running.some((lane) => !lane.isOpen),
     replayed: Math.max(0, ...replayed),
     missed: Math.max(0, ...gaps),
     hidden: hidden && {
@@ -35,6 +35,7 @@ export function look(lab: Lab): Seen {
       polls: poll?.record.requests.filter((at) => at >= hidden.from && at < hidden.to).length ?? 0,
       expected: Math.floor((hidden.to - hidden.from) / settings.poll),
     },
+    hasChanged: lab.log.events.some((event) => event.at < lab.since),
     starved:
       lab.isOpen.value && lab.cut.value === undefined
         ? running.filter(({ record }) => isStarved(record, now)).map((lane) => lane.transport)

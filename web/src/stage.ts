@@ -115,7 +115,7 @@ export class Stage {
 
   /** Pointing holds the time; leaving lets it catch up. */
   private tell(now: number, passed: number): void {
-    if (this.lab.isPaused.value) {
+    if (this.lab.paused.value !== undefined) {
       this.stopped ??= now - this.lag;
       this.lag = now - this.stopped;
       return;
@@ -135,6 +135,7 @@ export class Stage {
     const width = this.surfaces.values().next().value?.size.width ?? 600;
     return {
       now: shown,
+      isCalm: this.calm.matches,
       span,
       lag: picked || this.lag > 10 ? this.lag : 0,
       log: lab.log,

@@ -15,3 +15,8 @@ export const TRANSPORTS = [
 export function isStream(transport: TransportName): boolean {
   return transport !== 'poll' && transport !== 'longpoll';
 }
+
+/** Whether a proxy that buffers collects it: an answer of HTTP without an end. */
+export function isCollected(transport: TransportName): boolean {
+  return transport === 'chunked' || transport === 'sse';
+}

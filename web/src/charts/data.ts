@@ -47,13 +47,14 @@ export function staleness(records: readonly LaneRecord[], now: number, rate: num
 }
 
 /** Share of events, in %, that were not staler than x ms. */
-export function distribution(records: readonly LaneRecord[], from: number): Table {
+export function distribution(records: readonly LaneRecord[], from: number, since: number): Table {
   const steps = 121;
   const sorted = records.map((record) => {
     const late: number[] = [];
     for (let at = record.arrivals.length - 1; at >= 0; at -= 1) {
       const arrival = record.arrivals[at];
       if (!arrival || arrival.at < from) break;
+      if (arrival.event.at < since) continue;
       late.push(arrival.late);
     }
     return Float64Array.from(late).sort();

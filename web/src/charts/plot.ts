@@ -1,5 +1,7 @@
 import uPlot from 'uplot';
 import { FONT, palette } from '../draw/pen.ts';
+import { hue, isTracer } from '../draw/scene.ts';
+import type { Arrival } from '../lane/marks.ts';
 import { TRANSPORTS } from '../transports.ts';
 import { spread } from './spread.ts';
 
@@ -34,6 +36,8 @@ export interface PlotOptions {
   /** Which of the two is logarithmic: its lines stand at the decades. */
   logarithmic?: 'x' | 'y';
   ends: () => readonly End[];
+  /** Drawn under the lines. */
+  under?: (u: uPlot) => void;
   /** Drawn over the lines. */
   extra?: (u: uPlot) => void;
   /** A lane that stands out. */
@@ -76,6 +80,7 @@ export function plot(host: HTMLElement, options: PlotOptions): uPlot {
         })),
       ],
       hooks: {
+        drawAxes: [(u) => options.under?.(u)],
         draw: [
           (u) => {
             options.extra?.(u);
@@ -118,6 +123,26 @@ function names(u: uPlot, ends: readonly End[], over: number): void {
     ctx.textAlign = 'right';
     ctx.fillText(end.value, right + NAMES - 2, y);
   });
+  ctx.restore();
+}
+
+/** Each event at the moment it was shown, in its own colour; of very many some. */
+export function dots(u: uPlot, arrivals: readonly Arrival[], now: number, every: number): void {
+  const { ctx } = u;
+  const scale = uPlot.pxRatio;
+  const p = palette();
+  const [begin, end] = [u.scales.x?.min ?? 0, u.bbox.top + u.bbox.height];
+  ctx.save();
+  for (const { at, late, event } of arrivals) {
+    const second = (at - now) / 1000;
+    if (second < begin || !isTracer(event, every)) continue;
+    const y = u.valToPos(Math.max(0.1, late), 'y', true);
+    if (y > end) continue;
+    ctx.fillStyle = p.events[hue(event, every)] as string;
+    ctx.beginPath();
+    ctx.arc(u.valToPos(second, 'x', true), y, 1.75 * scale, 0, 7);
+    ctx.fill();
+  }
   ctx.restore();
 }
 

@@ -20,6 +20,8 @@ export interface Way {
   gap: number;
   /** Where the lost segment began. */
   dropped: number | undefined;
+  /** How high the proxy holds it, if it does. */
+  held: number | undefined;
   /** How far it has come on its way, 0 to 1. */
   progress: number;
   waits: boolean;
@@ -43,17 +45,34 @@ export function way(
   const published = flight.event.at;
   const bar = Math.max(3, server - flight.slot * step);
   const hasCome = flight.at !== undefined && flight.at <= now;
-  const base = { x0: X(published), bar, server, client };
+  // A proxy half-way; what it holds at once lies side by side.
+  const held = server + (client - server) * (0.3 + 0.1 * (flight.slot % 5));
+  const base = { x0: X(published), bar, server, client, held: flight.isHeld ? held : undefined };
   if (flight.at === undefined || flight.sent === undefined || flight.sent > now) {
     // Not come yet. Where the server may speak it is on its way, else it waits.
     const exchange = record.isHeldBack(now) ? undefined : record.exchange;
     const speaks = exchange && exchange.answered === undefined && exchange.opened !== undefined;
-    const held =
+    const isHanging =
       record.transport === 'longpoll' &&
       exchange &&
       exchange.opened === undefined &&
       exchange.reached <= published;
-    const isUnderWay = flight.sent === undefined && ((isStream(record.transport) && speaks) || held);
+    if (record.isBuffered && exchange && exchange.reached <= now) {
+      const left = Math.max(published, exchange.reached);
+      return {
+        ...base,
+        x1: X(left),
+        x3: X(now),
+        x4: X(now),
+        bead: client,
+        gap: 0,
+        held,
+        dropped: undefined,
+        progress: 1,
+        waits: left - published > WAITS,
+      };
+    }
+    const isUnderWay = flight.sent === undefined && ((isStream(record.transport) && speaks) || isHanging);
     const delay = record.delay.value;
     const progress = isUnderWay ? Math.min(0.9, (now - published) / Math.max(1, delay)) : 0;
     const x1 = isUnderWay ? X(published) : X(now);
@@ -125,13 +144,12 @@ export function drawFlight(
 function cross(pen: Pen, flight: Flight, w: Way, c: string, stroke: number): void {
   const { p } = pen;
   const fall = w.client - w.server;
-  if (flight.isHeld) {
-    // A proxy half-way holds it.
-    const half = w.server + fall / 2;
+  if (w.held !== undefined) {
     const run = Math.min(12, (w.x3 - w.x1) / 4);
-    pen.line(w.x1, w.server, w.x1 + run, half, c, stroke);
-    pen.line(w.x1 + run, half, w.x3 - run, half, c, stroke * 1.4, [4, 2]);
-    pen.line(w.x3 - run, half, w.x3, w.client, c, stroke);
+    pen.line(w.x1, w.server, w.x1 + run, w.held, c, stroke);
+    const until = flight.at === undefined ? w.x3 : w.x3 - run;
+    pen.line(w.x1 + run, w.held, until, w.held, c, stroke * 1.4, [4, 2]);
+    if (flight.at !== undefined) pen.line(until, w.held, w.x3, w.client, c, stroke);
     return;
   }
   if (w.dropped !== undefined) {

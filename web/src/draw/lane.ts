@@ -31,7 +31,7 @@ export function drawLane(pen: Pen, record: LaneRecord, scene: Scene, memory: Mem
     if (isTracer(flight.event, scene.every)) most = Math.max(most, flight.slot);
   }
   const wanted = Math.min(5.5, (y.server - 5) / (scene.every > 1 ? 3 : most));
-  memory.step += (wanted - memory.step) * 0.08;
+  memory.step += (wanted - memory.step) * (scene.isCalm ? 1 : 0.08);
 
   pen.within(0, 0, X(scene.now) + 0.5, height, () => {
     spans(pen, record, scene, X, y);
@@ -55,6 +55,10 @@ export function drawLane(pen: Pen, record: LaneRecord, scene: Scene, memory: Mem
     }
     g.globalAlpha = 1;
     batches(pen, shown, record, scene, X, y);
+    if (record.isHeldByProxy) {
+      const from = Math.max(4, X(record.exchange?.reached ?? scene.now) + 6);
+      pen.text(scene.words.heldAll, from, (y.client + height) / 2, p.mid);
+    }
   });
   const picked = scene.picked && record.flights.get(scene.picked.id);
   if (picked) dimension(pen, record, picked, scene, X, memory);

@@ -40,8 +40,9 @@ export function pickAt(
     if (flight.event.at > scene.now || (flight.at ?? scene.now) < scene.now - scene.span) continue;
     const w = way(record, flight, scene, X, size.height, step);
     if (w.waits) consider(flight.event, away(x, y, w.x0, w.bar, w.x1, w.bar));
+    if (w.held !== undefined) consider(flight.event, away(x, y, w.x1, w.held, w.x3, w.held));
     const start = w.dropped ?? w.x1;
-    if (w.progress > 0)
+    if (w.progress > 0 && w.held === undefined)
       consider(
         flight.event,
         Math.min(away(x, y, start, w.server, w.x3, w.client), away(x, y, w.x3, w.bead, w.x4, w.bead)),

@@ -13,6 +13,8 @@ const TRACERS = 4;
 export interface Scene {
   /** The time at the right edge. */
   now: number;
+  /** Whether nothing glides: time moves in steps. */
+  isCalm: boolean;
   /** How much is shown. */
   span: number;
   /** Whether the edge lags behind, since an event is pointed at. */

@@ -100,7 +100,7 @@ export function drawMarks(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, 
       pen.line(X(mark.at - mark.delay), y.server, X(mark.at), y.client, p.faint, 1, [3, 2]);
       pen.dot(X(mark.at), y.client, 3.5, p.paper, p.faint);
     } else if (mark.kind === 'said') {
-      drawSaid(pen, mark, scene, X, y);
+      drawSaid(pen, mark, record, scene, X, y);
     } else {
       const x = X(mark.at);
       const alpha = g.globalAlpha;
@@ -113,11 +113,18 @@ export function drawMarks(pen: Pen, record: LaneRecord, scene: Scene, X: Scale, 
 }
 
 /** The viewer's own message, and its answer. */
-function drawSaid(pen: Pen, mark: Mark & { kind: 'said' }, scene: Scene, X: Scale, y: Lines): void {
+function drawSaid(
+  pen: Pen,
+  mark: Mark & { kind: 'said' },
+  record: LaneRecord,
+  scene: Scene,
+  X: Scale,
+  y: Lines,
+): void {
   const { g, p } = pen;
   const dash = mark.isFrame ? [] : [3, 2];
-  // It was sent again until somebody answered.
-  const isLate = (mark.back ?? scene.now) - mark.at > 4 * mark.delay + 250;
+  // It was sent again until somebody answered. Where nothing is lost, a busy machine is late as well.
+  const isLate = (mark.back ?? scene.now) - mark.at > 4 * mark.delay + (record.isLossy ? 250 : 1500);
   if (isLate || mark.isFailed) {
     const rise = (y.server - y.client) * 0.3;
     pen.line(X(mark.at), y.client, X(mark.at + mark.delay * 0.3), y.client + rise, p.red, 1.25, dash);

@@ -1,10 +1,12 @@
 import { type Connection, connect, type Options, type Trace } from '../../client/src/index.ts';
+import type { Account } from '../ledger.ts';
 import type { Log } from '../published.ts';
-import type { TransportName } from '../transports.ts';
+import { isCollected, type TransportName } from '../transports.ts';
 import { LaneRecord } from './record.ts';
 import type { Shape } from './shape.ts';
 
-export type LaneState = 'stopped' | 'connecting' | 'open' | 'reconnecting' | 'refused';
+/** `held`: open, as the gateway says, and a proxy has let nothing through yet. */
+export type LaneState = 'stopped' | 'connecting' | 'open' | 'held' | 'reconnecting' | 'refused';
 
 export interface LaneOptions {
   /** Ends with a slash. */
@@ -15,10 +17,14 @@ export interface LaneOptions {
   pollInterval: number;
   /** The name that the gateway books it under. */
   client: string;
+  /** Whether a proxy stands before it that buffers. */
+  buffering: boolean;
 }
 
 /** Small pauses: on this host there is nobody to spare, and what is to be seen should be seen soon. */
 const TIMING = { backoff: 250, backoffMax: 1500, answer: 6000 };
+/** Behind a proxy that buffers nothing is overdue: whether the connection lives the gateway's ledger says. */
+const PATIENT = { ...TIMING, answer: Infinity, hello: Infinity, grace: Infinity };
 /** Seconds; the least that the gateway takes, so that it is seen. */
 const HEARTBEAT = 5;
 
@@ -26,12 +32,12 @@ const HEARTBEAT = 5;
 export class Lane {
   readonly transport: TransportName;
   record: LaneRecord;
-  state: LaneState = 'stopped';
   /** Why it was refused, or the last failure. */
   problem = '';
   /** What the browser says of its requests, `http/1.1`; empty while it does not. */
   protocol = '';
   onChange: () => void = () => {};
+  private told: Exclude<LaneState, 'held'> = 'stopped';
   private connection: Connection | undefined;
   private cursor: string | undefined;
   private options: LaneOptions | undefined;
@@ -47,8 +53,26 @@ export class Lane {
     this.record = new LaneRecord(transport, log, shape);
   }
 
-  get url(): URL | undefined {
-    return this.options?.url;
+  get state(): LaneState {
+    const isWaiting = this.told === 'connecting' || this.told === 'reconnecting';
+    return isWaiting && this.record.isHeldByProxy ? 'held' : this.told;
+  }
+
+  get isOpen(): boolean {
+    return this.state === 'open' || this.state === 'held';
+  }
+
+  /** Whether it goes over this way. */
+  goes(url: URL, buffering: boolean): boolean {
+    const options = this.options;
+    const isSame = !isCollected(this.transport) || options?.buffering === buffering;
+    return this.told !== 'stopped' && options?.url.href === url.href && isSame;
+  }
+
+  /** What the gateway says of it. Begins anew if it is dead and the client cannot know. */
+  confirm(account: Account | undefined, now: number): void {
+    if (account) this.record.confirm(account.open, account.at);
+    if (this.connection && this.options && this.record.isDead(now)) this.start(this.options);
   }
 
   reshape(shape: Shape): void {
@@ -68,7 +92,7 @@ export class Lane {
       pollInterval: options.pollInterval,
       heartbeat: HEARTBEAT,
       credentials: 'omit',
-      timing: TIMING,
+      timing: options.buffering && isCollected(this.transport) ? PATIENT : TIMING,
       trace: (entry) => {
         if (this.connection === connection) this.take(entry);
       },
@@ -120,7 +144,7 @@ export class Lane {
 
   /** Sends a message of the viewer's, as this transport can: a frame, or a POST beside the stream. */
   say(topic: string): void {
-    if (!this.connection || this.state !== 'open') return;
+    if (!this.connection || !this.isOpen) return;
     const isFrame = this.transport === 'websocket';
     this.said += 1;
     const mark = this.record.said(performance.now(), isFrame);
@@ -142,9 +166,9 @@ export class Lane {
     this.record.trace(entry);
   }
 
-  private become(state: LaneState): void {
-    if (this.state === state) return;
-    this.state = state;
+  private become(state: Exclude<LaneState, 'held'>): void {
+    if (this.told === state) return;
+    this.told = state;
     this.onChange();
   }
 }

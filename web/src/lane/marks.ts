@@ -52,6 +52,9 @@ export interface Exchange {
   isBroken?: boolean;
   /** A segment was lost: of the request, or of the answer. */
   lost?: 'request' | 'answer';
+  /** The gateway has it, as its ledger says; or has it no more, since then. */
+  isKnown?: boolean;
+  gone?: number;
 }
 
 export type Mark =

@@ -1,6 +1,6 @@
 import type { Trace } from '../../client/src/index.ts';
 import { between, type Log, type Published, place } from '../published.ts';
-import { isStream, type TransportName } from '../transports.ts';
+import { isCollected, isStream, type TransportName } from '../transports.ts';
 import { Delay } from './delay.ts';
 import type { Arrival, Exchange, Flight, Mark } from './marks.ts';
 import { bounds, type Shape } from './shape.ts';
@@ -11,6 +11,8 @@ const HELD_BACK = 300;
 const TOGETHER = 4;
 /** Ends of our own making: nothing broke. */
 const OURS = new Set(['closed', 'changed', 'renewed', 'climbed']);
+/** So long a connection behind a proxy that buffers may be unknown to the gateway, and round trips besides, ms. */
+const UNKNOWN = 6000;
 /** How long is kept what may still be drawn, and what is counted, ms. */
 const DRAWN = 32_000;
 const COUNTED = 150_000;
@@ -71,12 +73,44 @@ export class LaneRecord {
     if (!this.shape.shared || !exchange || exchange.opened !== undefined || this.transport === 'websocket')
       return false;
     // A proxy that buffers holds a stream's head as well.
-    if (this.shape.buffering && isStream(this.transport)) return false;
+    if (this.isBuffered) return false;
     const patience = 4 * this.delay.value + 500;
     if (now - exchange.asked < patience) return false;
     if (this.transport !== 'longpoll') return true;
     const first = this.pending.values().next().value;
     return first !== undefined && now - Math.max(first.event.at, exchange.asked) > patience;
+  }
+
+  get isLossy(): boolean {
+    return this.shape.loss > 0;
+  }
+
+  /** Whether a proxy collects what comes. */
+  get isBuffered(): boolean {
+    return this.shape.buffering && isCollected(this.transport);
+  }
+
+  /** Whether the connection is open, as the gateway says, and the proxy has let nothing through yet. */
+  get isHeldByProxy(): boolean {
+    return this.isBuffered && this.open?.isKnown === true && this.open.opened === undefined;
+  }
+
+  /** How many connections of this lane the gateway has, as it said at `at`. */
+  confirm(connections: number, at: number): void {
+    const exchange = this.open;
+    if (!exchange || at < exchange.asked) return;
+    if (connections > 0) {
+      exchange.isKnown = true;
+      delete exchange.gone;
+    } else exchange.gone ??= at;
+  }
+
+  /** Whether the connection is dead. Behind a proxy that buffers silence says nothing, so the gateway is believed. */
+  isDead(now: number): boolean {
+    const exchange = this.open;
+    if (!exchange || !this.isBuffered) return false;
+    const isThere = exchange.isKnown || exchange.opened !== undefined;
+    return now - (exchange.gone ?? (isThere ? now : exchange.asked)) > UNKNOWN + 3 * this.shape.rtt;
   }
 
   reshape(shape: Shape): void {
@@ -130,12 +164,13 @@ export class LaneRecord {
     return mark;
   }
 
-  forget(now: number): void {
-    const old = now - DRAWN;
-    this.exchanges = this.exchanges.filter((x) => x === this.open || (x.done ?? now) > old);
-    this.marks = this.marks.filter((mark) => mark.at > old);
-    for (const [id, flight] of this.flights)
-      if (flight.event.at < old && (flight.at ?? (flight.isLost ? 0 : now)) < old) this.flights.delete(id);
+  /** `shown`: the time at the right edge, if it stands still. */
+  forget(now: number, shown = now): void {
+    const isOld = (from: number, to: number) => to < now - DRAWN && (to < shown - DRAWN || from > shown);
+    this.exchanges = this.exchanges.filter((x) => x === this.open || !isOld(x.asked, x.done ?? now));
+    this.marks = this.marks.filter((mark) => !isOld(mark.at, mark.at));
+    for (const [id, { event, at, isLost }] of this.flights)
+      if (isOld(event.at, at ?? (isLost ? event.at : now))) this.flights.delete(id);
     const counted = now - COUNTED;
     if ((this.arrivals[0]?.at ?? now) < counted) this.arrivals = this.arrivals.filter((a) => a.at > counted);
     if ((this.requests[0] ?? now) < counted) this.requests = this.requests.filter((at) => at > counted);
@@ -255,7 +290,7 @@ export class LaneRecord {
       flight.sent = at - delay;
       return;
     }
-    if (this.shape.buffering && excess > 20 && isStream(this.transport)) {
+    if (this.isBuffered && excess > 20) {
       flight.isHeld = true;
       flight.sent = ready;
       return;
@@ -279,7 +314,7 @@ export class LaneRecord {
 
   /** A lost segment costs a round trip and 200 ms at the least: in the gateway's model, and in most kernels. */
   private isStalled(excess: number): boolean {
-    return this.shape.loss > 0 && excess > 0.7 * (this.shape.rtt + 200);
+    return this.isLossy && excess > 0.7 * (this.shape.rtt + 200);
   }
 
   private gap(from: string, to: string, reason: string, at: number): void {

@@ -3,8 +3,9 @@ import { useEffect, useRef } from 'preact/hooks';
 import type uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { cumulative, distribution, REACH, reachFor, type Staleness, staleness } from '../charts/data.ts';
-import { type End, type PlotOptions, plot, whiskers } from '../charts/plot.ts';
+import { dots, type End, type PlotOptions, plot, whiskers } from '../charts/plot.ts';
 import { usePage } from '../context.ts';
+import { everyFor } from '../draw/scene.ts';
 import { bytes, duration, join, quantile, roundBytes } from '../numbers.ts';
 import { TRANSPORTS } from '../transports.ts';
 
@@ -43,11 +44,11 @@ function usePlot(
 
 export function Charts() {
   return (
-    <div class="charts">
+    <>
       <StalenessChart />
       <DistributionChart />
       <BytesChart />
-    </div>
+    </>
   );
 }
 
@@ -96,6 +97,10 @@ function StalenessChart() {
       yValues: times,
       logarithmic: 'y',
       ends,
+      under: (u) => {
+        const every = everyFor(lab.rate);
+        for (const { record } of lab.lanes) dots(u, record.arrivals, performance.now(), every);
+      },
       extra: (u) => whiskers(u, data.current.x, data.current.lanes, data.current.p99),
       over,
     }),
@@ -142,6 +147,7 @@ function DistributionChart() {
       const { x, lanes } = distribution(
         lab.lanes.map((lane) => lane.record),
         Math.max(lab.since, performance.now() - REACH),
+        lab.since,
       );
       u.setData([x, ...lanes] as uPlot.AlignedData);
     },

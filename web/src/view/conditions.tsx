@@ -91,13 +91,11 @@ function Actions() {
         type="button"
         id="pause"
         class="btn"
-        aria-pressed={lab.isPaused.value}
+        aria-pressed={lab.paused.value !== undefined}
         aria-keyshortcuts="Space"
-        onClick={() => {
-          lab.isPaused.value = !lab.isPaused.value;
-        }}
+        onClick={() => lab.togglePause()}
       >
-        {lab.isPaused.value ? words.resume : words.pause}
+        {lab.paused.value === undefined ? words.pause : words.resume}
       </button>
     </div>
   );

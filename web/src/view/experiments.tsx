@@ -32,7 +32,7 @@ export function Experiments() {
       <a class="link" href={location.href} target="_blank" rel="noreferrer">
         {words.secondTab}
       </a>
-      <button type="button" class="link" title={words.hideTitle} onClick={() => lab.hide()}>
+      <button type="button" id="hide" class="link" title={words.hideTitle} onClick={() => lab.hide()}>
         {words.hide}
       </button>
       <span class="exports">

@@ -72,11 +72,12 @@ function State() {
   const { lab, words } = usePage();
   lab.tick.value;
   const running = lab.lanes.filter((lane) => lane.state !== 'stopped');
-  const open = running.filter((lane) => lane.state === 'open').length;
+  const open = running.filter((lane) => lane.isOpen).length;
   const isOffline = !navigator.onLine;
   const isCut = lab.cut.value !== undefined;
   const waits = running.length - open;
-  const kind = isCut || isOffline || waits || !lab.isOpen.value ? 'bad' : lab.isPaused.value ? 'idle' : '';
+  const kind =
+    isCut || isOffline || waits || !lab.isOpen.value ? 'bad' : lab.paused.value !== undefined ? 'idle' : '';
   const wasOpen = running.some((lane) => lane.state === 'reconnecting');
   const text = isCut
     ? words.cutState
@@ -85,10 +86,10 @@ function State() {
       : waits || !lab.isOpen.value
         ? lab.problem.value && !wasOpen
           ? words.refusedState
-          : wasOpen || running.every((lane) => lane.state === 'open')
+          : wasOpen || running.every((lane) => lane.isOpen)
             ? words.reconnecting
             : words.connecting
-        : lab.isPaused.value
+        : lab.paused.value !== undefined
           ? words.paused
           : words.connected(open, lab.lanes.length);
   return (

@@ -62,7 +62,7 @@ function Chip({ lane }: { lane?: Lane }) {
 }
 
 function Head() {
-  const { words } = usePage();
+  const { lab, words } = usePage();
   const heads = [
     words.p50,
     words.p99,
@@ -79,6 +79,7 @@ function Head() {
       </div>
       <div class="dia">
         <Canvas kind="head" />
+        {lab.paused.value !== undefined && <span class="paused">{words.pausedHow}</span>}
       </div>
       <Chip />
       <div class="fig">
@@ -141,7 +142,9 @@ function LaneView({ lane }: { lane: Lane }) {
         <Glyph transport={transport} />
         <div class="who">
           <h2>{transport}</h2>
-          <div class="how">{isStopped ? words.stopped : words.how[transport]}</div>
+          <div class="how">
+            {isStopped ? words.stopped : lane.state === 'held' ? words.held : words.how[transport]}
+          </div>
           <div class="wire">
             <span class="http">{lane.protocol}</span>
             <button
@@ -177,7 +180,7 @@ function Numbers({ figures, words }: { figures: Figures; words: Words }) {
   const size = Number.isNaN(figures.bytesPerEvent) ? undefined : bytes(figures.bytesPerEvent);
   return (
     <>
-      <div class={`nums ${figures.missed ? 'trouble' : ''}`}>
+      <div class="nums">
         <Cell name={words.short.p50} value={late(figures.p50)} />
         <Cell name={words.short.p99} value={late(figures.p99)} />
         <Cell

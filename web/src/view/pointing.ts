@@ -34,7 +34,7 @@ export function usePointing(host: RefObject<HTMLElement | null>): void {
       if (event.key === 'Escape') lab.picked.value = undefined;
       if (event.key === ' ' && !target.closest('button, input, summary, a, select')) {
         event.preventDefault();
-        lab.isPaused.value = !lab.isPaused.value;
+        lab.togglePause();
       }
       if (document.activeElement === element && (event.key === 'ArrowLeft' || event.key === 'ArrowRight')) {
         event.preventDefault();

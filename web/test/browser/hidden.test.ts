@@ -44,3 +44,16 @@ test('a frozen page catches up without a loss', async () => {
   await page.until(`document.querySelectorAll('.lane[data-state=open]').length === ${TRANSPORTS.length}`);
   await lossless(page, 90);
 });
+
+test('the button hides the tab for ten seconds, and shows it again by itself', async () => {
+  const page = await opened('?rate=4&rtt=20&poll=250');
+  await page.click('#hide');
+  await page.until('document.hidden');
+  const since = Date.now();
+  await page.until('!document.hidden');
+  // The timer of a hidden tab is up to a second late.
+  expect(Date.now() - since).toBeGreaterThan(8500);
+  expect(Date.now() - since).toBeLessThan(15_000);
+  await page.until(`/hidden for/.test(document.querySelector('#reading').textContent)`);
+  await lossless(page, 40);
+});

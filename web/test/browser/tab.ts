@@ -9,6 +9,8 @@ import type { Readable, Writable } from 'node:stream';
 
 export interface Tab {
   evaluate<T>(expression: string): Promise<T>;
+  /** As if by a person, so that it may open a tab. */
+  click(selector: string): Promise<void>;
   /** Waits until it is true. */
   until(expression: string): Promise<void>;
   /** Puts another tab before it. */
@@ -47,11 +49,15 @@ export async function tab(url: string): Promise<Tab> {
   const other = await open('about:blank');
   const front = ({ targetId }: { targetId: string }) => call('Target.activateTarget', { targetId });
   const state = (state: 'frozen' | 'active') => call('Page.setWebLifecycleState', { state }, own.sessionId);
-  const evaluate = async <T>(expression: string): Promise<T> => {
+  const evaluate = async <T>(expression: string, userGesture = false): Promise<T> => {
     const { result, exceptionDetails } = await call<{
       result: { value: T };
       exceptionDetails?: { text: string };
-    }>('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true }, own.sessionId);
+    }>(
+      'Runtime.evaluate',
+      { expression, returnByValue: true, awaitPromise: true, userGesture },
+      own.sessionId,
+    );
     if (exceptionDetails) throw new Error(`${exceptionDetails.text}: ${expression}`);
     return result.value;
   };
@@ -69,7 +75,8 @@ export async function tab(url: string): Promise<Tab> {
   await front(own);
   await until(`location.href.startsWith(${JSON.stringify(url)}) && document.readyState === 'complete'`);
   return {
-    evaluate,
+    evaluate: (expression) => evaluate(expression),
+    click: (selector) => evaluate(`document.querySelector(${JSON.stringify(selector)}).click()`, true),
     until,
     hide,
     async freeze() {

@@ -38,6 +38,7 @@ function say(seen: Partial<Seen>, query = ''): string {
     replayed: 0,
     missed: 0,
     hidden: undefined,
+    hasChanged: false,
     starved: [],
   };
   return read({ ...usual, ...seen })
@@ -71,6 +72,14 @@ const SITUATIONS: Record<string, [Partial<Seen>, string, RegExp]> = {
     { figures: figures(Object.fromEntries(TRANSPORTS.map((n) => [n, { events: 0, p50: Number.NaN }]))) },
     '',
     /first event/,
+  ],
+  changed: [
+    {
+      hasChanged: true,
+      figures: figures(Object.fromEntries(TRANSPORTS.map((n) => [n, { events: 0, p50: Number.NaN }]))),
+    },
+    'buffering=1',
+    /published from now on/,
   ],
   buffering: [{}, 'buffering=1', /proxy holds streams back/],
   loss: [{}, 'preset=mobile', /At 5\u202f% loss .* 66\u202fms at p99/],

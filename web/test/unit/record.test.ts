@@ -1,7 +1,9 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { Trace } from '../../client/src/index.ts';
+import { measure } from '../../src/figures.ts';
 import { LaneRecord } from '../../src/lane/record.ts';
 import type { Shape } from '../../src/lane/shape.ts';
+import { Ledger } from '../../src/ledger.ts';
 import { Log, type Published } from '../../src/published.ts';
 import type { TransportName } from '../../src/transports.ts';
 
@@ -254,4 +256,64 @@ test('bars that wait use the lowest place that is free', () => {
   trace(140, shown(b));
   const d = publish(4, 150);
   expect([a, b, c, d].map((event) => flight(event).slot)).toEqual([0, 1, 0, 1]);
+});
+
+test('a proxy that buffers holds a stream’s hello: open as far as the gateway knows, and not dead', () => {
+  const { record, trace } = lane('sse', { buffering: true });
+  trace(1000, { kind: 'request' });
+  expect(record.isHeldByProxy).toBe(false);
+  // What was told before is of the connection that went before.
+  record.confirm(1, 900);
+  expect(record.isHeldByProxy).toBe(false);
+  record.confirm(1, 1200);
+  expect(record.isHeldByProxy).toBe(true);
+  expect(record.isDead(600_000)).toBe(false);
+  trace(601_000, { kind: 'answer', status: 200 });
+  expect(record.isHeldByProxy).toBe(false);
+  expect(record.isDead(900_000)).toBe(false);
+});
+
+test('behind a proxy that buffers a connection is dead that the gateway has no more, or never had', () => {
+  const { record, trace } = lane('chunked', { buffering: true });
+  trace(1000, { kind: 'request' });
+  expect(record.isDead(6000)).toBe(false);
+  expect(record.isDead(8000)).toBe(true);
+  record.confirm(1, 1200);
+  record.confirm(0, 20_000);
+  expect(record.isDead(25_000)).toBe(false);
+  expect(record.isDead(27_000)).toBe(true);
+  record.confirm(1, 27_000);
+  expect(record.isDead(90_000)).toBe(false);
+});
+
+test('what a proxy lets pass at once is not held by it', () => {
+  for (const transport of ['poll', 'longpoll', 'websocket'] as const) {
+    const { record, trace } = lane(transport, { buffering: true });
+    trace(1000, { kind: 'request' });
+    record.confirm(1, 1200);
+    expect([record.isHeldByProxy, record.isDead(60_000)], transport).toEqual([false, false]);
+  }
+});
+
+test('figures judge what was published since the conditions hold, whenever it comes', () => {
+  const { record, trace } = lane('sse');
+  trace(0, { kind: 'request' });
+  trace(100, { kind: 'answer', status: 200 });
+  const before = publish(1, 900);
+  // From 1000 on there is another network; what is under way does not know.
+  trace(1400, shown(before));
+  expect(measure(record, new Ledger(), 1000, 1500, 1000)).toMatchObject({ events: 0, p50: Number.NaN });
+  trace(2050, shown(publish(2, 2000)));
+  expect(measure(record, new Ledger(), 1000, 2100, 1000)).toMatchObject({ events: 1, p50: 50, delivered: 2 });
+});
+
+test('what a pause shows stays, and what nobody can see meanwhile does not pile up', () => {
+  const { record, trace } = lane('sse');
+  const [seen, unseen, recent] = [publish(1, 10_000), publish(2, 40_000), publish(3, 100_000)];
+  for (const event of [seen, unseen, recent]) trace(event.at + 50, shown(event));
+  record.forget(110_000, 15_000);
+  expect([...record.flights.keys()]).toEqual([seen.id, recent.id]);
+  record.forget(110_000);
+  expect([...record.flights.keys()]).toEqual([recent.id]);
+  expect(record).toMatchObject({ delivered: 3, missed: 0 });
 });

@@ -1,7 +1,8 @@
 //! The page at `/`, carried inside the binary.
 //!
 //! `build.rs` builds it from `web/`. Files whose name has the hash of their content may be kept for ever; of all
-//! others a browser asks each time (`no-cache`) and mostly hears 304.
+//! others a browser asks each time (`no-cache`) and mostly hears 304. `FILE.gz` is the same compressed, for whoever
+//! takes that.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -13,8 +14,8 @@ use axum::{
     Router,
     body::Bytes,
     extract::OriginalUri,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{AppendHeaders, IntoResponse, Response},
     routing::get,
 };
 
@@ -49,7 +50,12 @@ fn serving<S: Clone + Send + Sync + 'static>(built: Built, lab: bool) -> Router<
                 .route("/", get(move |headers: HeaderMap| async move { file.answer(&headers) }));
         }
     };
-    files.iter().fold(Router::new(), |router, &(path, content)| {
+    let packed = |path: &str| {
+        let (_, packed) = files.iter().find(|(name, _)| name.strip_suffix(".gz") == Some(path))?;
+        Some(*packed)
+    };
+    let plain = files.iter().filter(|(path, _)| !path.ends_with(".gz"));
+    plain.fold(Router::new(), |router, &(path, content)| {
         if path == "/index.html" {
             // The page must not have to ask: a 404 would stand in its console.
             let html = String::from_utf8_lossy(content)
@@ -59,6 +65,9 @@ fn serving<S: Clone + Send + Sync + 'static>(built: Built, lab: bool) -> Router<
         }
         let mut file = File::new(media_type(path), policy, content);
         file.is_immutable = path.starts_with("/assets/");
+        if let Some(packed) = packed(path) {
+            file = file.packed(packed);
+        }
         router.route(path, get(move |headers: HeaderMap| async move { file.answer(&headers) }))
     })
 }
@@ -103,64 +112,91 @@ fn escaped(text: &str) -> String {
 pub struct File {
     media_type: HeaderValue,
     policy: HeaderValue,
-    content: Bytes,
-    is_packed: bool,
+    plain: Version,
+    /// Compressed with gzip.
+    packed: Option<Version>,
     /// Its address never gets another content.
     is_immutable: bool,
+}
+
+/// What is sent of it, and its entity tag.
+#[derive(Clone, Debug)]
+struct Version {
+    content: Bytes,
     tag: HeaderValue,
+}
+
+impl Version {
+    fn new(content: Bytes) -> Self {
+        Self { tag: entity_tag(&content), content }
+    }
 }
 
 impl File {
     /// A file, and what it may load (its Content Security Policy).
     pub fn new(media_type: &'static str, policy: &'static str, content: impl Into<Bytes>) -> Self {
-        let content = content.into();
         Self {
             media_type: HeaderValue::from_static(media_type),
             policy: HeaderValue::from_static(policy),
-            tag: entity_tag(&content),
-            content,
-            is_packed: false,
+            plain: Version::new(content.into()),
+            packed: None,
             is_immutable: false,
         }
     }
 
-    /// The same, of which the content is compressed with gzip.
-    pub fn packed(self) -> Self {
-        Self { is_packed: true, ..self }
+    /// The same, that may also be sent as this: its content compressed with gzip.
+    pub fn packed(self, content: impl Into<Bytes>) -> Self {
+        Self { packed: Some(Version::new(content.into())), ..self }
     }
 
     /// The answer to a GET, or that what the browser holds is still good.
     pub fn answer(&self, request: &HeaderMap) -> Response {
         let keep = if self.is_immutable { "max-age=31536000, immutable" } else { "no-cache" };
+        let packed = self.packed.as_ref().filter(|_| takes_gzip(request));
+        let Version { content, tag } = packed.unwrap_or(&self.plain);
         let headers = [
-            (header::ETAG, self.tag.clone()),
+            (header::ETAG, tag.clone()),
             (header::CACHE_CONTROL, HeaderValue::from_static(keep)),
             (header::CONTENT_SECURITY_POLICY, self.policy.clone()),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ];
-        if names(request, &self.tag) {
-            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        let vary = self.packed.is_some().then_some([(header::VARY, "accept-encoding")]);
+        let vary = AppendHeaders(vary.into_iter().flatten());
+        if names(request, tag) {
+            return (StatusCode::NOT_MODIFIED, headers, vary).into_response();
         }
         let media_type = [(header::CONTENT_TYPE, self.media_type.clone())];
-        let mut response = (headers, media_type, self.content.clone()).into_response();
-        if self.is_packed {
-            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        response
+        let coding = packed.map(|_| [(header::CONTENT_ENCODING, "gzip")]);
+        let coding = AppendHeaders(coding.into_iter().flatten());
+        (headers, vary, media_type, coding, content.clone()).into_response()
     }
+}
+
+/// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): by its name or as `*`, with a weight above 0.
+fn takes_gzip(request: &HeaderMap) -> bool {
+    let weight = |coding: &str| {
+        list(request, header::ACCEPT_ENCODING).find_map(|entry| {
+            let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
+            let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok());
+            name.trim().eq_ignore_ascii_case(coding).then(|| weight.unwrap_or(1.0_f32))
+        })
+    };
+    weight("gzip").or_else(|| weight("*")).is_some_and(|weight| weight > 0.0)
 }
 
 /// Whether `If-None-Match` names this version (RFC 9110, section 13.1.2: compared weakly, as a proxy that
 /// compressed it may have made it weak).
 fn names(request: &HeaderMap, tag: &HeaderValue) -> bool {
-    request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|named| named.trim().trim_start_matches("W/"))
+    list(request, header::IF_NONE_MATCH)
+        .map(|named| named.trim_start_matches("W/"))
         .any(|named| named == "*" || named.as_bytes() == tag.as_bytes())
+}
+
+/// The entries of a header that is a list, in one line or several.
+fn list(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = request.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 /// Another content, another tag; it need not be the same from one build to the next.
@@ -173,7 +209,10 @@ fn entity_tag(content: &[u8]) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use axum::{body::Body, http::Request};
+    use flate2::read::GzDecoder;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -205,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_file_comes_whole_with_its_type_and_may_not_be_guessed_at() {
-        for (path, content) in built() {
+        for (path, content) in built().iter().filter(|(path, _)| !path.ends_with(".gz")) {
             let path = if *path == "/index.html" { "/" } else { path };
             let (status, headers, body) = ask("GET", path, "\"another\"").await;
             assert_eq!((status, body.as_slice()), (StatusCode::OK, *content), "{path}");
@@ -258,6 +297,43 @@ mod tests {
         }
         let (status, ..) = ask("GET", "/icon.svg", tag).await;
         assert_eq!(status, StatusCode::OK, "one file's tag is not another's");
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_gzip_gets_it() {
+        let ask = async |path: &str, accepted: &str, if_none_match: &str| {
+            let request = Request::builder().uri(path);
+            let request = request.header("accept-encoding", accepted).header("if-none-match", if_none_match);
+            let response = router::<()>(false).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let (head, body) = response.into_parts();
+            (head.status, head.headers, body.collect().await.unwrap().to_bytes())
+        };
+        let mut seen = 0;
+        for (packed, _) in built() {
+            let Some(path) = packed.strip_suffix(".gz") else { continue };
+            seen += 1;
+            let (_, plain, content) = ask(path, "br, gzip;q=0, *", "").await;
+            assert!(!plain.contains_key("content-encoding"), "{path}");
+            for accepted in ["gzip, deflate, br", "GZIP;q=0.5", "br, *;q=0.1"] {
+                let (status, headers, body) = ask(path, accepted, plain["etag"].to_str().unwrap()).await;
+                assert_eq!(status, StatusCode::OK, "{path}: another version, another tag");
+                assert_eq!(headers["content-encoding"], "gzip");
+                assert_eq!(headers["content-length"], body.len().to_string());
+                assert_eq!(headers["content-type"], plain["content-type"]);
+                assert!(body.len() < content.len(), "{path}");
+                let mut unpacked = Vec::new();
+                GzDecoder::new(&body[..]).read_to_end(&mut unpacked).unwrap();
+                assert_eq!(unpacked, content, "{path}");
+                let (status, known, _) = ask(path, accepted, headers["etag"].to_str().unwrap()).await;
+                assert_eq!(status, StatusCode::NOT_MODIFIED);
+                for headers in [&plain, &headers, &known] {
+                    assert_eq!(headers["vary"], "accept-encoding");
+                }
+            }
+        }
+        assert!(seen >= 3, "the client, the page's script and its style");
+        let (status, ..) = ask("/client.js.gz", "gzip", "").await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
     }
 
     #[tokio::test]

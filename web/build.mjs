@@ -1,7 +1,9 @@
 // Builds the page, and the client library as one module beside it: `node build.mjs [FOLDER]`, by default `dist`.
-import { existsSync } from 'node:fs';
+// Scripts and styles lie there compressed too.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const root = import.meta.dirname ?? path.dirname(fileURLToPath(import.meta.url));
@@ -37,4 +39,10 @@ if (existsSync(entry)) {
       lib: { entry, formats: ['es'], fileName: () => 'client.js' },
     },
   });
+}
+
+for (const name of readdirSync(folder, { recursive: true })) {
+  if (!/\.(js|css)$/.test(name)) continue;
+  const file = path.join(folder, name);
+  writeFileSync(`${file}.gz`, gzipSync(readFileSync(file), { level: 9 }));
 }

@@ -10,7 +10,7 @@ export default defineConfig({
     emptyOutDir: true,
   },
   test: {
-    reporters: ['default', './test/reporter.ts'],
+    reporters: ['default', './client/test/reporter.ts'],
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {

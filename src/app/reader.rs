@@ -42,5 +42,5 @@ fn pack() -> File {
     let mut packer = GzEncoder::new(Vec::new(), Compression::default());
     packer.write_all(&script).expect("a Vec takes every byte");
     let packed = packer.finish().expect("a Vec takes every byte");
-    File::new("text/javascript; charset=utf-8", POLICY, packed).packed()
+    File::new("text/javascript; charset=utf-8", POLICY, script).packed(packed)
 }

@@ -1,28 +1,35 @@
 //! The taken path: connections that left hyper, each a small record among those of its core.
 //!
 //! - `record`: one connection
+//! - `door`, `passage`: how it is let in, and how it leaves
 //! - `groups`: who listens to what
-//! - `piece`: what is pending at one place, encoded once
-//! - `output`: from pieces to sockets, and what the kernel did not take
-//! - `input`: from sockets to answers
-//! - `question`: the request of a long poll
+//! - `piece`, `output`: what is pending at one place, encoded once, and its way to sockets
+//! - `input`: what sockets have to say
+//! - `requests`: the next poll (`question`) or publish (`posting`) of a connection, and its answer
+//! - `frames`, `chair`: the messages of a WebSocket, and what its operations do to it
+//! - `accounts`: what is counted, booked and told of all of them
 //!
 //! A core's loop takes what arrived, marks whom the new events concern, reads what sockets have to say, ends
 //! what is due, and then sends to a slice of those that have something pending; then others get a turn, the
 //! publishers among them. Nothing here waits for a socket: what the kernel does not take waits for it.
 
+mod accounts;
+mod chair;
+mod door;
+mod frames;
 mod groups;
 mod input;
 mod output;
+mod passage;
 mod piece;
 mod posting;
 mod question;
 mod record;
+mod requests;
 
 use std::{
     collections::{HashSet, VecDeque},
     io,
-    net::TcpStream,
     os::fd::OwnedFd,
     rc::Rc,
     sync::Arc,
@@ -30,8 +37,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use http::response::Parts;
-use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::epoll::{self, EventFlags};
 use slab::Slab;
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -44,30 +50,24 @@ pub use record::Kind;
 #[cfg(fuzzing)]
 pub use {posting::published_again, question::asked_anew};
 
-pub(crate) use question::MAX_REQUEST;
+pub(crate) use {
+    door::Door,
+    passage::{Arrival, Back},
+    question::MAX_REQUEST,
+};
 
 use self::{
     groups::Groups,
     piece::Pieces,
-    posting::Posting,
     question::Questions,
     record::{NEVER, Record, State},
 };
 use super::{
     audit::{Audit, Metered},
-    census::{self, Census, Listeners},
-    connections::{End, Permit},
-    takeover::{self, Entry, PublishHead},
+    census::Census,
+    connections::End,
 };
-use crate::{
-    bus::{Bus, reader::Position},
-    ledger::{Bill, Direction, Purpose, Sums},
-    metrics::{Metrics, Path},
-    publish::Publisher,
-    topic::Subscription,
-    transport::Transport as _,
-    transport::websocket::Websocket,
-};
+use crate::{bus::Bus, ledger::Sums, metrics::Metrics, publish::Publisher};
 
 /// How finely deadlines are kept. Heartbeats, time-outs and stalls are all much longer.
 const TICK: Duration = Duration::from_millis(50);
@@ -96,30 +96,6 @@ pub(crate) struct Settings {
     pub(crate) idle: Duration,
     /// The field of an answer that carries the cursor.
     pub(crate) cursor_field: &'static str,
-}
-
-/// A connection that leaves hyper.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    pub(crate) stream: TcpStream,
-    pub(crate) permit: Permit,
-    /// What the client sent after its request.
-    pub(crate) early: Vec<u8>,
-    /// The request as it came, if that is known.
-    pub(crate) request: Option<Vec<u8>>,
-    pub(crate) head: Parts,
-    pub(crate) entry: Entry,
-}
-
-/// A connection that goes back to hyper, with what was read of its next request.
-#[derive(Debug)]
-pub(crate) struct Back {
-    pub(crate) stream: TcpStream,
-    pub(crate) permit: Permit,
-    pub(crate) read: Vec<u8>,
-    /// Whether publishing is taken where it came in, and whether subscribing is.
-    pub(crate) publishes: bool,
-    pub(crate) subscribes: bool,
 }
 
 /// The taken connections of one core.
@@ -158,39 +134,6 @@ pub(crate) struct Taken {
     /// The connections that are on somebody's account, and what looks after those of this core that hyper has.
     accounted: HashSet<u32>,
     hosted: Rc<dyn Metered>,
-}
-
-/// The way to the taken connections of a core.
-#[derive(Clone, Debug)]
-pub(crate) struct Door {
-    arrivals: mpsc::UnboundedSender<Arrival>,
-    census: mpsc::UnboundedSender<oneshot::Sender<Census>>,
-    audits: mpsc::UnboundedSender<Audit>,
-    drain: Arc<Notify>,
-}
-
-impl Door {
-    /// Lets a connection in.
-    pub(crate) fn enter(&self, arrival: Arrival) {
-        _ = self.arrivals.send(arrival);
-    }
-
-    /// Who listens to what; nobody, where the core has ended.
-    pub(crate) async fn census(&self) -> Census {
-        let (sender, census) = oneshot::channel();
-        _ = self.census.send(sender);
-        census.await.unwrap_or_default()
-    }
-
-    /// Has accounts audited; see [`Audit`].
-    pub(crate) fn audit(&self, audit: Audit) {
-        _ = self.audits.send(audit);
-    }
-
-    /// Tells everyone inside that the gateway goes.
-    pub(crate) fn drain(&self) {
-        self.drain.notify_one();
-    }
 }
 
 impl Taken {
@@ -297,60 +240,6 @@ impl Taken {
         }
     }
 
-    /// Hands over what was counted in this turn.
-    fn count(&mut self) {
-        let metrics = &self.settings.metrics;
-        if self.received > 0 {
-            metrics.flows.received(Path::Taken).inc_by(std::mem::take(&mut self.received));
-        }
-        if self.sent > 0 {
-            metrics.flows.sent(Path::Taken).inc_by(std::mem::take(&mut self.sent));
-        }
-        self.pieces.count(metrics, &mut self.sums, || self.settings.publisher.now());
-        self.sums.hand_over(&metrics.ledger);
-    }
-
-    fn take_census(&self) -> Census {
-        let mut census = Census::default();
-        for (subscription, members) in self.groups.iter() {
-            let mut listeners = Listeners::default();
-            for kind in members.iter().map(|key| self.records[*key as usize].kind) {
-                if let Some(transport) = kind.counted() {
-                    listeners[census::index(transport)] += 1;
-                }
-            }
-            census.count(subscription, listeners);
-        }
-        census
-    }
-
-    fn audit(&mut self, audit: Audit) {
-        if audit.settles {
-            let ledger = &self.settings.metrics.ledger;
-            for key in &self.accounted {
-                let record = &mut self.records[*key as usize];
-                if audit.concerns(record.payer()) {
-                    record.permit.figures.meter.settle(ledger, &record.socket);
-                }
-            }
-            self.hosted.settle(&audit, ledger);
-        }
-        let listened = audit.topics().map(|topic| self.groups.is_listened_to(topic)).collect();
-        audit.answer(listened);
-    }
-
-    /// Books bytes of a connection.
-    fn book(&mut self, key: u32, direction: Direction, bill: &Bill) {
-        self.sums.book(self.records[key as usize].payer(), direction, bill);
-    }
-
-    /// Books the request that was answered.
-    fn book_asked(&mut self, key: u32, purpose: Purpose) {
-        let record = &mut self.records[key as usize];
-        let asked = std::mem::take(&mut record.permit.figures.meter.asked);
-        self.sums.book(record.payer(), Direction::In, &Bill::of(purpose, asked as usize));
-    }
-
     /// Lists whom the events concern that were published since the last look.
     fn list_concerned(&mut self) {
         if self.records.is_empty() {
@@ -396,109 +285,6 @@ impl Taken {
                 State::Asking if !record.blocked => self.give_up(key),
                 _ => self.list(key),
             }
-        }
-    }
-
-    /// A connection's first turn: its head, its hello, and what is pending.
-    fn enter(&mut self, arrival: Arrival) {
-        let Arrival { stream, mut permit, early, request, head, entry } = arrival;
-        permit.figures.take();
-        if let Some(transport) = entry.kind.counted() {
-            self.settings.metrics.flows.of(transport, Path::Taken).subscribers.inc();
-        }
-        let kind = entry.kind;
-        let reader = entry.reader.unwrap_or_else(|| {
-            let nothing = self.settings.bus.open(Subscription::default(), Position::Now);
-            nothing.expect("now is never ahead").0
-        });
-        let question = entry
-            .wait
-            .as_ref()
-            .map(|wait| self.questions.ask(request.as_deref(), &head, self.settings.cursor_field, wait));
-        let first = entry.offer.as_ref().map(|offer| (PublishHead::new(&head), offer.id));
-        let posting = entry.offer.and_then(|offer| Posting::new(request.as_deref(), &head, *offer));
-        let slot = self.records.vacant_entry();
-        let key = slot.key() as u32;
-        let (group, seat, shared) = self.groups.join(reader.subscription().clone(), key);
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        let socket = OwnedFd::from(stream);
-        let added = epoll::add(self.epoll.get_ref(), &socket, EventData::new_u64(key.into()), flags);
-        let record = slot.insert(Record {
-            socket,
-            reader,
-            kind,
-            state: match kind {
-                Kind::Publish => State::Asking,
-                _ if question.is_some() => State::Waiting,
-                _ => State::Open,
-            },
-            listed: false,
-            blocked: false,
-            stalled: NEVER,
-            unread: !early.is_empty(),
-            half_closed: false,
-            fresh: entry.fresh,
-            caught_up: false,
-            publishes: entry.publishes,
-            unanswered: 0,
-            heartbeat: ticks(entry.heartbeat),
-            group,
-            seat,
-            question,
-            posting: posting.map(Box::new),
-            backlog: None,
-            permit,
-        });
-        record.reader.share(shared);
-        if record.payer().has_account() {
-            self.accounted.insert(key);
-        }
-        match kind {
-            // Nothing can follow such a request.
-            Kind::Chunked | Kind::Sse => {
-                let heads = Bill::of(Purpose::Heads, early.len());
-                self.sums.book(record.payer(), Direction::In, &heads);
-            }
-            _ if early.is_empty() => {}
-            _ => record.backlog().input = early[..].into(),
-        }
-        if self.due.len() <= key as usize {
-            self.due.resize(key as usize + 1, NEVER);
-        }
-        if let Err(error) = added {
-            tracing::warn!(%error, "a connection could not be watched and was closed");
-            return self.remove(key, End::Failed);
-        }
-        let wait = match (&record.question, kind) {
-            (_, Kind::Publish) => ticks(self.settings.idle),
-            (Some(question), _) => ticks(question.timeout),
-            (None, _) => record.heartbeat,
-        };
-        self.due_in(key, wait);
-        if let Some((head, id)) = first {
-            let mut opening = Vec::with_capacity(256);
-            let bill = posting::answer(&head, &mut opening, id);
-            self.say(key, &opening, bill);
-        } else if self.records[key as usize].question.is_none() {
-            let mut opening = Vec::with_capacity(512);
-            takeover::write_head(&mut opening, &head);
-            let bill = Bill::of(Purpose::Heads, opening.len());
-            match kind {
-                Kind::Echo | Kind::Publish => {}
-                Kind::Websocket => Websocket.hello(&mut opening, &entry.hello, self.settings.retry),
-                _ => piece::put(kind, &mut opening, &mut Vec::new(), |out| {
-                    kind.transport().hello(out, &entry.hello, self.settings.retry);
-                }),
-            }
-            let hello = opening.len() - bill.total();
-            self.say(key, &opening, bill.and(Purpose::Controls, hello));
-        }
-        let unread = self.records.get(key as usize).is_some_and(|record| record.unread);
-        if unread && (kind.is_framed() || kind == Kind::Publish) {
-            self.read(key);
-        }
-        if self.records.contains(key as usize) {
-            self.list(key);
         }
     }
 
@@ -579,46 +365,6 @@ impl Taken {
     /// Has a connection due after a while, never sooner.
     fn due_in(&mut self, key: u32, ticks: u32) {
         self.due[key as usize] = self.now.saturating_add(ticks).saturating_add(1);
-    }
-
-    fn remove(&mut self, key: u32, end: End) {
-        self.book_rest(key);
-        let mut record = self.take_out(key);
-        let (ledger, is_orderly) = (&self.settings.metrics.ledger, end == End::Closed);
-        record.permit.figures.meter.settle_to_the_end(ledger, &record.socket, is_orderly);
-        record.permit.figures.end = end;
-    }
-
-    /// Books what came from a connection that ends and was not understood.
-    fn book_rest(&mut self, key: u32) {
-        self.book_asked(key, Purpose::Heads);
-        let record = &self.records[key as usize];
-        let Some(backlog) = &record.backlog else { return };
-        let purpose = if record.kind.is_framed() { Purpose::Controls } else { Purpose::Heads };
-        let rest = Bill::of(purpose, backlog.heard + backlog.input.len());
-        self.book(key, Direction::In, &rest);
-    }
-
-    /// Takes a connection out of everything that knows it.
-    fn take_out(&mut self, key: u32) -> Record {
-        let mut record = self.records.remove(key as usize);
-        if record.payer().has_account() {
-            self.accounted.remove(&key);
-        }
-        if let Some(transport) = record.kind.counted() {
-            self.settings.metrics.flows.of(transport, Path::Taken).subscribers.dec();
-        }
-        if record.blocked {
-            self.settings.metrics.stalled.dec();
-        }
-        self.due[key as usize] = NEVER;
-        if let Some(moved) = self.groups.leave(record.group, record.seat) {
-            self.records[moved as usize].seat = record.seat;
-        }
-        if let Some(question) = record.question.take() {
-            self.questions.drop(question);
-        }
-        record
     }
 }
 

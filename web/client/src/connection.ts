@@ -45,6 +45,7 @@ export class Client extends Feed implements Connection {
       base: this.base,
       send: () => this.#send,
       token: (renew) => this.token(renew),
+      overdue: () => this.trial?.abort('no answer'),
     });
     this.#storage = options.storage;
     this.#key = options.storageKey ?? `fanlight:${this.base.href}:${this.topics}`;

@@ -7,7 +7,6 @@ import type { PublishOptions } from './types.ts';
 const MAX_PUBLISHES = 1000;
 /** How often a publish is tried: within the two minutes for which the gateway remembers its key. */
 const TRIES = 6;
-const ANSWER = 10_000;
 
 type Answer = Extract<Control, { control: 'ack' | 'error' }>;
 
@@ -30,6 +29,8 @@ interface Way {
   /** Sends on the connection, while there is one that can. */
   send(): Send | undefined;
   token(renew?: boolean): Promise<string | undefined>;
+  /** An answer does not come: the connection is as good as none, whatever else comes on it. */
+  overdue(): void;
 }
 
 /** What is sent to the gateway: on the WebSocket where there is one, else by requests of its own. */
@@ -63,11 +64,13 @@ export class Operations {
 
   /** Sends an operation, and waits for its answer. */
   operate(operation: Record<string, unknown>): Promise<Answer> {
-    return new Promise((done, failed) => {
+    const timer = setTimeout(() => this.#way.overdue(), this.#patience);
+    const answer = new Promise<Answer>((done, failed) => {
       const ref = ++this.#ref;
       this.#pending.set(ref, { done, failed });
       this.#way.send()?.({ ...operation, ref });
     });
+    return answer.finally(() => clearTimeout(timer));
   }
 
   answered(answer: Answer): void {
@@ -88,6 +91,11 @@ export class Operations {
     this.#error ??= error;
     this.#closed.abort();
     this.ended(error);
+  }
+
+  /** For the whole of an answer, in ms. */
+  get #patience(): number {
+    return this.#way.options.timing.answer * 2;
   }
 
   async #send(event: Publish): Promise<string> {
@@ -132,7 +140,7 @@ export class Operations {
           },
           body: JSON.stringify(data),
           credentials: options.credentials,
-          signal: AbortSignal.timeout(ANSWER),
+          signal: AbortSignal.timeout(this.#patience),
         });
         if (response.ok) return ((await response.json()) as { id: string }).id;
         failure = await problemOf(response);

@@ -62,7 +62,10 @@ export type Token = string | ((renew: boolean) => string | Promise<string>);
 
 /** Durations in ms. The defaults suit browsers; tests and strange networks may want others. */
 export interface Timing {
-  /** For the head of an answer, or a WebSocket handshake. Doubled with each round in which all failed. */
+  /**
+   * For the head of an answer, or a WebSocket handshake. Doubled with each round in which all failed. A publish, or a
+   * change of topics on a WebSocket, has twice this for the whole of its answer.
+   */
   answer: number;
   /** From there to the first message: something on the way that holds it back longer is buffering. */
   hello: number;

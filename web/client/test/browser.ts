@@ -3,18 +3,10 @@ import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import type { Connection, connect, FanlightEvent, Gap, Options } from '../src/index.ts';
 import { QUICK } from './harness.ts';
+import { CHROMIUM } from './launch.ts';
 
 export function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-    ],
-  });
+  return chromium.launch(CHROMIUM);
 }
 
 /** A source of the client as one script, that leaves what it exports in `fanlight`. */

@@ -1,7 +1,4 @@
 // The gateway as a process, a publisher that keeps account, and chance that can be had again.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import readline from 'node:readline';
 import { WebSocket as UndiciWebSocket } from 'undici';
 import { onTestFinished } from 'vitest';
 import {
@@ -11,6 +8,9 @@ import {
   type Options,
   type Timing,
 } from '../src/index.ts';
+import { type Gateway, start } from './launch.ts';
+
+export type { Gateway };
 
 export const TRANSPORTS = ['websocket', 'sse', 'chunked', 'longpoll', 'poll'] as const;
 /** Both ways in which the gateway delivers. */
@@ -29,61 +29,10 @@ export const QUICK: Partial<Timing> = {
   steady: 1_000,
 };
 
-export interface Gateway {
-  url: string;
-  port: number;
-  child: ChildProcess;
-  /** Publishes one after the other, and returns their ids. */
-  publish(topic: string, ...data: unknown[]): Promise<string[]>;
-  cursor(): Promise<string>;
-  stop(signal?: NodeJS.Signals): Promise<void>;
-}
-
 /** Starts a gateway and waits until it listens. */
-export async function gateway(flags: readonly string[] = [], port = 0): Promise<Gateway> {
-  const binary = process.env.FANLIGHT_BINARY as string;
-  const words = [
-    'serve',
-    '--listen',
-    `127.0.0.1:${port}`,
-    '--log-level',
-    'error',
-    '--retry',
-    '100ms',
-    ...flags,
-  ];
-  const child = spawn(binary, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = await Promise.race([
-    once(readline.createInterface(child.stdout), 'line'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`the gateway ended with ${code}`))),
-  ]);
-  const url = /^listening on (http:\S+)$/.exec(line)?.[1] as string;
-  return {
-    url,
-    port: Number(new URL(url).port),
-    child,
-    async publish(topic, ...data) {
-      const ids: string[] = [];
-      for (const one of data) {
-        const response = await fetch(`${url}/v1/publish?topic=${topic}`, {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify(one),
-        });
-        if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-        ids.push(((await response.json()) as { id: string }).id);
-      }
-      return ids;
-    },
-    async cursor() {
-      return ((await (await fetch(`${url}/v1/cursor`)).json()) as { cursor: string }).cursor;
-    },
-    async stop(signal = 'SIGKILL') {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill(signal);
-      await once(child, 'exit');
-    },
-  };
+export function gateway(flags: readonly string[] = [], port = 0): Promise<Gateway> {
+  const listen = ['--listen', `127.0.0.1:${port}`];
+  return start(['serve', ...listen, '--log-level', 'error', '--retry', '100ms', ...flags], 'inherit');
 }
 
 /** What is to be done when a test is over; tests that run side by side name theirs. */

@@ -161,6 +161,42 @@ test.each([
   expect(tokens).toEqual(status === 401 ? ['Bearer old', 'Bearer new'] : ['Bearer old']);
 });
 
+describe('an operation that a WebSocket leaves without an answer', () => {
+  const silent = async () => {
+    const { url, asked } = await server((_, response) => response.end('{"id":"e-9"}'), [HELLO], [HELLO]);
+    const connection = connect(url, { ...options('websocket'), timing: { answer: 150 } });
+    const errors: string[] = [];
+    connection.onEvent(() => {});
+    connection.onError((error) => errors.push(error.message));
+    await until(() => connection.state === 'open', 'open');
+    return { connection, asked, errors };
+  };
+
+  test('is published by request', async () => {
+    const { connection, asked, errors } = await silent();
+    let id: string | undefined;
+    void connection.publish('a', 1).then((published) => {
+      id = published;
+    });
+    await until(() => id, 'its id', 3_000);
+    expect(id).toBe('e-9');
+    expect(errors).toEqual(['no answer']);
+    expect(asked.some((target) => target.startsWith('/v1/publish'))).toBe(true);
+  });
+
+  test('is what the next connection asks for', async () => {
+    const { connection, asked, errors } = await silent();
+    let done = false;
+    void connection.subscribe('b').then(() => {
+      done = true;
+    });
+    await until(() => done, 'the change', 3_000);
+    expect(errors).toEqual(['no answer']);
+    expect(asked).toHaveLength(2);
+    expect(asked[1]).toContain('topic=a&topic=b');
+  });
+});
+
 test.each(['websocket', 'chunked'] as const)('a trace that throws costs %s no event', async (transport) => {
   const uncaught: unknown[] = [];
   const others = process.listeners('uncaughtException');

@@ -72,7 +72,6 @@ export async function proxy(port: number): Promise<Relay> {
     near.pipe(far);
     forward(far, near, fate, hushes);
     near.on('close', () => far.destroy());
-    far.on('close', () => near.destroy());
   });
   server.on('connection', keep);
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -184,6 +183,9 @@ function forward(far: net.Socket, near: net.Socket, fate: Fate, hushes: Set<() =
       held = [];
     }
     if (left <= 0) setImmediate(() => near.destroy());
+  });
+  far.on('close', () => {
+    if (!isFrozen) near.destroy();
   });
 }
 

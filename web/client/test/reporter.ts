@@ -1,6 +1,6 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** The closing line that the project's checks count: `12 passed, 0 failed`. A test that is skipped has not passed. */
+/** The closing line that `cargo xtask test` counts: `12 passed, 0 failed`. What was skipped has not passed. */
 export default class Tally implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);

@@ -1,95 +1,32 @@
 // The gateway as a process, a network that can fail, and a browser that keeps account of what its page was given.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
-import path from 'node:path';
-import readline from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
+import { binary, CHROMIUM, type Gateway, start } from '../../client/test/launch.ts';
 import { TRANSPORTS, type TransportName } from '../../src/transports.ts';
 
 export { TRANSPORTS };
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-
-/** Builds the gateway and says where it is, unless the environment names one. */
-function binary(): string {
-  if (process.env.FANLIGHT_BINARY) return process.env.FANLIGHT_BINARY;
-  execFileSync('cargo', ['build', '--quiet', '--bin', 'fanlight'], { cwd: ROOT, stdio: 'inherit' });
-  return path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target', 'debug/fanlight');
-}
-
-let executable: string;
 let browser: Browser;
 /** What a test opened, closed when it ends, however it ends. */
 export const cleanup: (() => unknown)[] = [];
 
 beforeAll(async () => {
-  executable = binary();
-  browser = await launch();
+  process.env.FANLIGHT_BINARY = binary();
+  browser = await chromium.launch(CHROMIUM);
 });
 afterAll(() => browser.close());
 afterEach(async () => {
   for (const close of cleanup.splice(0).reverse()) await close();
 });
 
-/** A browser that calls nobody but the gateway. */
-export function launch(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-}
-
-export interface Gateway {
-  url: string;
-  port: number;
-  /** Ends it as a power cut would. */
-  kill(): Promise<void>;
-  /** Publishes events one after the other; the answers are their ids. */
-  publish(topic: string, ...events: unknown[]): Promise<string[]>;
-}
-
-/** Starts a gateway and waits until it listens. */
+/** Starts a gateway that ends with the test, and waits until it listens. */
 export async function gateway(command: 'demo' | 'serve', flags: string[] = [], port = 0): Promise<Gateway> {
-  executable ??= binary();
-  const child: ChildProcess = spawn(executable, [command, '--listen', `127.0.0.1:${port}`, ...flags], {
-    stdio: ['ignore', 'pipe', process.env.VERBOSE ? 'inherit' : 'ignore'],
-  });
-  const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  };
-  cleanup.push(kill);
-  const [line] = await Promise.race([
-    once(readline.createInterface(child.stdout as NodeJS.ReadableStream), 'line'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`the gateway ended with ${code}`))),
-  ]);
-  const url = /^listening on (http:\S+)$/.exec(line)?.[1] as string;
-  const publish = async (topic: string, ...events: unknown[]) => {
-    const ids: string[] = [];
-    for (const event of events) {
-      const response = await fetch(`${url}/v1/publish?topic=${topic}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(event),
-      });
-      if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-      ids.push(((await response.json()) as { id: string }).id);
-    }
-    return ids;
-  };
-  return { url, port: Number(new URL(url).port), kill, publish };
+  const words = [command, '--listen', `127.0.0.1:${port}`, ...flags];
+  const started = await start(words, process.env.VERBOSE ? 'inherit' : 'ignore');
+  cleanup.push(() => started.stop());
+  return started;
 }
 
 /** A network between the browser and a gateway. */

@@ -401,7 +401,7 @@ test('a gateway that is killed and started anew: each lane is told that the log 
   await view.connected();
   const ids = await first.publish('lab/a', 1, 2, 3);
   await view.shows(ids[2] as string);
-  await first.kill();
+  await first.stop();
   await view.page.locator('.lane[data-state=reconnecting]').nth(4).waitFor();
   const second = await gateway('serve', [], first.port);
   await view.connected();

@@ -53,7 +53,7 @@ pub fn run(
     let sockets = |spec: &Spec| spec.load.subscribers as u64 * if spec.shape.is_none() { 1 } else { 3 };
     manifest::allow_descriptors(specs.iter().map(sockets).max().unwrap_or(0) + 256)?;
     cores.bind_generator().map_err(|error| format!("binding to cores: {error}"))?;
-    let mut manifest = manifest::manifest(&plan.title, &plan.text(), plan.seed, cores);
+    let mut manifest = manifest::manifest(&plan.title, &plan.shown(), plan.seed, cores);
     let start = Instant::now();
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut cells: Vec<Progress> = specs

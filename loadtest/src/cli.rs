@@ -14,7 +14,8 @@ use crate::{
 ///
 /// Without an argument: starts a gateway of its own, compares all five transports in a minute and a half, prints a table, and
 /// writes report.html and report.json. The exit status is 0 if every figure can be trusted, 3 if some are marked invalid
-/// (they are written all the same), 1 if nothing could be measured.
+/// (they are written all the same), 1 if nothing could be measured. Ctrl-C ends it early: what was measured is written,
+/// marked invalid, and the status is 130.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version, max_term_width = 110)]
 pub struct Cli {

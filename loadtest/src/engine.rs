@@ -26,6 +26,7 @@ pub(crate) use pressure::{thread_cpu, thread_waited};
 pub(crate) use tally::Sums;
 
 use crate::{
+    interrupt,
     results::Generator,
     stats::Latencies,
     watch::Watch,
@@ -126,6 +127,9 @@ pub enum Error {
         "none of {0} subscribers received a marked event within {1:.0} s: they subscribe to something else than is published to{2}"
     )]
     Unmarked(usize, f64, String),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
     /// Publishing does not work.
     #[error("publishing: {0}")]
     Publishing(io::Error),
@@ -215,6 +219,9 @@ impl<'a> Engine<'a> {
 
     /// Does what is due, and then waits for sockets, at most until `until`.
     fn turn(&mut self, until: u64) -> Result<(), Error> {
+        if interrupt::asked() {
+            return Err(Error::Interrupted);
+        }
         let now = self.now();
         self.publish_due(now)?;
         self.script_due(now)?;

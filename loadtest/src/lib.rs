@@ -15,6 +15,7 @@ pub mod clock;
 pub mod cores;
 pub mod engine;
 pub mod http;
+pub mod interrupt;
 pub mod ledger;
 pub mod manifest;
 pub mod plan;

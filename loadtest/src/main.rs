@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -11,6 +11,7 @@ use clap::Parser;
 use loadtest::{
     cli::{Cli, Command, Measure},
     cores::Cores,
+    interrupt,
     plan::{self, Plan},
     progress::Progress,
     report,
@@ -19,6 +20,7 @@ use loadtest::{
     server::{gateway, rival::Rival},
     table,
 };
+use rustix::fs::{Access, access};
 
 /// Figures were written that are not to be used.
 const INVALID: u8 = 3;
@@ -73,6 +75,8 @@ fn rivals(names: &[String], install: bool, how: &Measure) -> Result<ExitCode, St
 }
 
 fn measure(how: &Measure, plan: Plan, install: bool) -> Result<ExitCode, String> {
+    // Known before a minute and a half is measured for nothing.
+    writable(&how.out).map_err(|error| format!("{}: {error}", how.out.display()))?;
     let cores = Cores::divide(how.server_cores);
     let mut targets = BTreeMap::new();
     for (name, server) in plan.servers() {
@@ -84,17 +88,26 @@ fn measure(how: &Measure, plan: Plan, install: bool) -> Result<ExitCode, String>
         };
         targets.insert(name.clone(), Target::prepare(&name, &server, gateway, install, &cores)?);
     }
+    interrupt::listen().map_err(|error| format!("listening for Ctrl-C: {error}"))?;
     let mut progress = Progress::new(plan.estimate()?, how.quiet);
     let results = run::run(&plan, &targets, &cores, &mut progress)?;
     progress.over();
     println!("{}", table::table(&results));
     save(&how.out, &results)?;
-    Ok(if results.validity.valid { ExitCode::SUCCESS } else { ExitCode::from(INVALID) })
+    Ok(match results.validity.valid {
+        _ if interrupt::asked() => ExitCode::from(interrupt::STATUS),
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(INVALID),
+    })
+}
+
+fn writable(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 fn save(folder: &Path, results: &Results) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let json = serde_json::to_string_pretty(results).map_err(|error| error.to_string())? + "\n";
+    let json = serde_json::to_string(results).map_err(|error| error.to_string())? + "\n";
     write(&folder.join("report.json"), &json)?;
     write(&folder.join("report.html"), &report::render(results))
 }

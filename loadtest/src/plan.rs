@@ -49,7 +49,7 @@ pub struct Server {
     /// Further arguments for a gateway that is started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// Further fields of requests that publish: a token, for example.
+    /// Further fields of requests that publish: a token, for example. Their values stay out of results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub publish_headers: BTreeMap<String, String>,
     /// Templates, instead of an adapter that comes along.
@@ -107,6 +107,14 @@ impl Plan {
     /// The plan as text.
     pub fn text(&self) -> String {
         toml::to_string(self).expect("a plan can be written")
+    }
+
+    /// The plan as text that may be shown to anybody: what publishes with a token is not to tell it.
+    pub fn shown(&self) -> String {
+        let mut plan = self.clone();
+        let headers = plan.servers.values_mut().flat_map(|server| server.publish_headers.values_mut());
+        headers.for_each(|value| "…".clone_into(value));
+        plan.text()
     }
 
     /// The servers; `fanlight` if none is named.
@@ -173,6 +181,16 @@ mod tests {
         assert_eq!(ids.len(), specs.len(), "ids are unique");
         assert!(specs.iter().all(|spec| spec.load.rtt == Duration::from_millis(40)));
         assert_eq!(Plan::parse(&plan.text()).unwrap(), plan, "it is written as it is read");
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let text = "[servers.mercure]\nurl = \"http://h\"\npublish_headers = { Authorization = \"Bearer abc\" }\n\
+                    [[cells]]\ntransport = \"sse\"\n";
+        let plan = Plan::parse(text).unwrap();
+        assert!(plan.text().contains("Bearer abc"), "{}", plan.text());
+        let shown = plan.shown();
+        assert!(shown.contains("Authorization") && !shown.contains("abc"), "{shown}");
     }
 
     #[test]

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn each_strain_is_a_reason() {
-        let strains: [fn(&mut Measures); 9] = [
+        let strains: [fn(&mut Measures); 10] = [
             |m| m.generator.cpu_share = 0.9,
             |m| (m.generator.cpu_share, m.generator.relay_cpu_share) = (0.5, 0.5),
             |m| m.generator.waited_share = 0.2,
@@ -147,6 +147,7 @@ mod tests {
             |m| (m.generator.errors, m.generator.first_error) = (1, Some("reset".to_owned())),
             |m| m.generator.stolen_share = 0.1,
             |m| m.exactly.established = 199,
+            |m| m.cpu.as_mut().unwrap().waited_ns = Some((m.seconds * 0.2e9) as u64),
         ];
         for (n, strain) in strains.into_iter().enumerate() {
             let validity = judged(strain);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use crate::{
     account::Account,
     cores::Cores,
-    manifest,
+    interrupt, manifest,
     plan::{Plan, Spec},
     police::{self, Case},
     results::{Cell, Floor, Metric, Noise, Purpose, Repetition, Results, SCHEMA, Transport, Validity},
@@ -53,7 +53,7 @@ pub fn run(
     let sockets = |spec: &Spec| spec.load.subscribers as u64 * if spec.shape.is_none() { 1 } else { 3 };
     manifest::allow_descriptors(specs.iter().map(sockets).max().unwrap_or(0) + 256)?;
     cores.bind_generator().map_err(|error| format!("binding to cores: {error}"))?;
-    let mut manifest = manifest::manifest(&plan.title, &plan.text(), plan.seed, cores);
+    let mut manifest = manifest::manifest(&plan.title, &plan.shown(), plan.seed, cores);
     let start = Instant::now();
     let mut random = fastrand::Rng::with_seed(plan.seed);
     let mut cells: Vec<Progress> = specs
@@ -63,6 +63,7 @@ pub fn run(
     let order = order(&cells, &mut random);
     let all = order.len();
     let mut errors = 0;
+    let mut reasons = Vec::new();
     for (n, place) in order.into_iter().enumerate() {
         let cell = &mut cells[place];
         let target = targets
@@ -82,6 +83,10 @@ pub fn run(
                     Some(sum) => sum.add(&account),
                     None => cell.account = Some(account),
                 }
+            }
+            Err(_) if interrupt::asked() => {
+                reasons.push(format!("Interrupted after {n} of {all} runs."));
+                break;
             }
             Err(error) => {
                 listener.ends(&cell.spec, Err(&error));
@@ -104,12 +109,12 @@ pub fn run(
         .flat_map(|cell| cell.failures.iter().map(|failure| format!("{}: {failure}", cell.spec.id())))
         .collect();
     let cells: Vec<Cell> = cells.into_iter().filter_map(|cell| finished(cell, plan.seed)).collect();
+    reasons.extend(failures);
     if cells.is_empty() {
-        return Err(failures.join("; "));
+        return Err(reasons.join("; "));
     }
     let noise = noise(&cells);
     let comparisons = compare::all(&cells, noise.as_ref());
-    let mut reasons = failures;
     reasons.extend(
         cells
             .iter()

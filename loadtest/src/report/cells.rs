@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{
     chart::{figure, scrolling},
     format::{Figure, bytes, count, number, percent, rate, seconds},
-    glance::{bytes_per_event, cpu_per_event},
+    glance::{bytes_per_event, cpu_per_event, latency},
     scenes::pattern,
     stacks::{interval, metric_figure},
 };
@@ -14,6 +14,11 @@ use crate::results::{Cell, Comparison, Purpose, Results, Verdict};
 /// The section on what must not be used; nothing if all is valid.
 pub(crate) fn invalid(results: &Results) -> Markup {
     let invalid: Vec<&Cell> = results.cells.iter().filter(|cell| !cell.validity.valid).collect();
+    // What made cells invalid stands in the run's reasons too.
+    let told: Vec<String> =
+        invalid.iter().map(|cell| format!("{}: {}", cell.id, cell.validity.reasons.join(" "))).collect();
+    let whole: Vec<&String> =
+        results.validity.reasons.iter().filter(|reason| !told.contains(reason)).collect();
     let notes: Vec<(&str, &String)> = results
         .cells
         .iter()
@@ -32,7 +37,7 @@ pub(crate) fn invalid(results: &Results) -> Markup {
                         thead { tr { th scope="col" { "cell" } th.left scope="col" { "because" } } }
                         tbody {
                             @for cell in &invalid { tr { th scope="row" { (cell.id) " " small.bad { "invalid" } } td.wrap { (cell.validity.reasons.join(" ")) } } }
-                            @if invalid.is_empty() { tr { th scope="row" { "the run " small.bad { "invalid" } } td.wrap { (results.validity.reasons.join(" ")) } } }
+                            @for reason in &whole { tr { th scope="row" { "the run " small.bad { "invalid" } } td.wrap { (reason) } } }
                         }
                     }
                 }))
@@ -103,13 +108,6 @@ fn purpose(purpose: Purpose) -> &'static str {
 
 fn row(cell: &Cell) -> Markup {
     let total = &cell.total;
-    let latency = |quantile| {
-        total
-            .latency
-            .as_ref()
-            .and_then(|latency| latency.at(quantile))
-            .map_or(Figure::none(), |ms| seconds(ms / 1e3))
-    };
     let exactly = total.exactly;
     let agree = match total.wire.agree {
         Some(true) => "yes",
@@ -122,8 +120,8 @@ fn row(cell: &Cell) -> Markup {
             td.left { (purpose(cell.purpose)) } td.left { (pattern(cell.pattern)) }
             td { (count(cell.subscribers as u64)) } td { (figure(&rate(cell.rate))) } td { (figure(&bytes(cell.payload_bytes as f64))) }
             td { (figure(&seconds(cell.rtt_ms / 1e3))) } td { (cell.repetitions.len()) } td { (figure(&seconds(total.seconds))) }
-            td { (figure(&latency(0.5))) } td { (interval(cell.estimates.latency_p50, |ms| seconds(ms / 1e3))) }
-            td { (figure(&latency(0.99))) }
+            td { (figure(&latency(cell, 0.5))) } td { (interval(cell.estimates.latency_p50, |ms| seconds(ms / 1e3))) }
+            td { (figure(&latency(cell, 0.99))) }
             td { (figure(&cpu_per_event(cell).map_or(Figure::none(), seconds))) } td { (interval(cell.estimates.cpu_per_delivery, |ns| seconds(ns / 1e9))) }
             td { (figure(&bytes_per_event(cell).map_or(Figure::none(), bytes))) }
             td { (total.wire.requests_per_event.map_or("–".into(), number)) }

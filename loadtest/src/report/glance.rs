@@ -15,6 +15,7 @@ pub(crate) fn section(scenes: &Scenes) -> Markup {
         section #glance {
             h2 { "Side by side " small { (scenes.common) } }
             p.about { "Latency counts from when an event was due. CPU is the server's, for one event to one subscriber. "
+                "Bytes are of both directions, with TCP/IP's own where the server's kernel told of its segments. "
                 "An invalid row could have been shaped by the load test itself: it is shown, and compared with nothing." }
             @if scenes.scenes.is_empty() { p.quiet { "Nothing was measured to be compared." } }
             div.glances { @for scene in &scenes.scenes {
@@ -51,13 +52,6 @@ fn resumes(scene: &Scene) -> bool {
 fn row(scene: &Scene, entry: &Entry) -> Markup {
     let cell = entry.cell;
     let total = &cell.total;
-    let latency = |quantile| {
-        total
-            .latency
-            .as_ref()
-            .and_then(|latency| latency.at(quantile))
-            .map_or(Figure::none(), |ms| seconds(ms / 1e3))
-    };
     let requests = total
         .wire
         .requests_per_event
@@ -78,7 +72,7 @@ fn row(scene: &Scene, entry: &Entry) -> Markup {
                 td { (figure(&rate(total.wire.requests as f64 / total.wire.seconds / cell.subscribers as f64))) }
                 td { (per_second(bytes(total.wire.sockets.bytes_per_subscriber_second))) }
             } @else {
-                td { (figure(&latency(0.5))) } td { (figure(&latency(0.99))) }
+                td { (figure(&latency(cell, 0.5))) } td { (figure(&latency(cell, 0.99))) }
                 td { (figure(&requests)) }
                 td { (figure(&bytes_per_event(cell).map_or(Figure::none(), bytes))) }
                 td { (figure(&cpu_per_event(cell).map_or(Figure::none(), seconds))) }
@@ -100,6 +94,12 @@ fn row(scene: &Scene, entry: &Entry) -> Markup {
             }
         }
     }
+}
+
+/// A quantile of it.
+pub(crate) fn latency(cell: &Cell, quantile: f64) -> Figure {
+    let ms = cell.total.latency.as_ref().and_then(|latency| latency.at(quantile));
+    ms.map_or(Figure::none(), |ms| seconds(ms / 1e3))
 }
 
 /// By the ledger, with TCP/IP's own where it is known; else by the load test's sockets.

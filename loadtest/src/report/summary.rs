@@ -147,7 +147,7 @@ fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
     let begins = |cost, rate| {
         html! {
             @match at(cost, rate) {
-                Some(tolerated) => { "from " b { (said_seconds(tolerated)) } " of tolerated staleness on" }
+                Some(tolerated) => { "from about " b { (said_seconds(two_digits(tolerated))) } " of tolerated staleness on" }
                 None => { b { "nowhere" } " up to an hour" }
             }
         }
@@ -162,6 +162,12 @@ fn break_even(scenes: &Scenes, model: &Model) -> Option<Markup> {
             ". The map below shows the rest."
         }
     })
+}
+
+/// A model is never good for a third.
+fn two_digits(value: f64) -> f64 {
+    let place = 10_f64.powf(value.log10().floor() - 1.0);
+    (value / place).round() * place
 }
 
 fn exactly_once(results: &Results) -> Markup {

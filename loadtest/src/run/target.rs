@@ -74,7 +74,7 @@ impl Target {
         let place = here.place.clone();
         if let Some(path) = &target.adapter.ledger {
             target.has_ledger = ledger::ask(&place.join(&format!("{path}loadtest-asks")))
-                .map_err(|error| format!("server `{name}`: {error}"))?
+                .map_err(|error| format!("server `{name}` at {}: {error}", place.addr))?
                 .is_some();
         }
         if let Some(running) = &here._running {

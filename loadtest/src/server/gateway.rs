@@ -34,7 +34,7 @@ pub fn find(say: impl Fn(&str)) -> Result<PathBuf, String> {
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    say("building the gateway");
+    say("building the gateway (some minutes, the first time)");
     match command.status() {
         Ok(status) if status.success() && beside.exists() => Ok(beside),
         Ok(status) if !status.success() => Err(format!("the gateway could not be built ({status})")),

@@ -221,6 +221,7 @@ fn mistakes_are_named() {
         (&["--plan", "/nowhere.toml"], "/nowhere.toml"),
         (&["--server", "/bin/false"], "/bin/false serve"),
         (&["--payload", "5"], "`payload`"),
+        (&["--out", "/proc/nowhere"], "/proc/nowhere"),
         (&["rivals", "pigeon"], "`pigeon`"),
         (&["compare", "/nowhere.json", "/nowhere.json"], "/nowhere.json"),
     ] {

@@ -113,7 +113,9 @@ pub(super) fn run() -> Results {
     let mut results = sample::results();
     results.comparisons = comparisons(&cells);
     results.cells = cells;
-    results.validity = Validity::new(vec!["1 cell is invalid.".into()], Vec::new());
+    let invalid = results.cells.iter().filter(|cell| !cell.validity.valid);
+    let reasons = invalid.map(|cell| format!("{}: {}", cell.id, cell.validity.reasons.join(" "))).collect();
+    results.validity = Validity::new(reasons, Vec::new());
     results.manifest.title = "A run that nobody measured".into();
     results.manifest.command = "loadtest --plan made-up.toml".into();
     let server = |name: &str| Server {

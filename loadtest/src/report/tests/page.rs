@@ -138,6 +138,14 @@ fn an_invalid_cell_is_marked_explained_and_left_out() {
     assert_eq!(panel.select(&select("path.sse")).count(), 1);
     assert_eq!(document.select(&select("#bytes rect.s-invalid")).count(), 1);
     assert_eq!(document.select(&select("#cpu rect.s-invalid")).count(), 1);
+    // What the run itself has to say stands beside it.
+    let mut ended = results.clone();
+    ended.validity.reasons.insert(0, "Interrupted after 3 of 9 runs.".into());
+    let rows: Vec<String> = parsed(&render(&ended))
+        .select(&select("#validity [aria-label='Invalid cells'] tbody tr"))
+        .map(text)
+        .collect();
+    assert!(rows.len() == 2 && rows[1].contains("Interrupted after 3 of 9 runs."), "{rows:?}");
     // A run without it has no such marks.
     let mut sound = results.clone();
     for cell in &mut sound.cells {
@@ -226,6 +234,13 @@ fn what_a_run_says_cannot_break_out_of_the_page() {
     results.manifest.command = hostile.into();
     results.manifest.plan = hostile.into();
     results.cells[0].id = hostile.into();
+    results.cells[0].server = hostile.into();
+    results.cells[0].total.generator.first_error = Some(hostile.into());
+    results.manifest.versions.insert("fanlight".into(), hostile.into());
+    for server in &mut results.manifest.servers {
+        (server.name, server.command, server.version) =
+            (hostile.into(), hostile.into(), Some(hostile.into()));
+    }
     spoil_with(&mut results, hostile);
     let page = render(&results);
     assert!(!page.contains("<script"), "it did");

@@ -13,13 +13,16 @@ use tokio::{
 
 /// Notices when a connection has said nothing for so long that it has to.
 ///
-/// The timer is not moved at each event, nor polled: at its end it is seen how long the silence was.
+/// The timer is not moved at each event: at its end it is seen how long the silence was. Until then it is not looked
+/// at, for at every event it would have to come from memory.
 #[derive(Debug)]
 pub(super) struct Silence {
     longest: Duration,
     began: Instant,
     timer: Pin<Box<Sleep>>,
-    /// Whom the timer will wake.
+    /// When the timer ends.
+    due: Instant,
+    /// Whom it will wake.
     waker: Option<Waker>,
 }
 
@@ -27,7 +30,8 @@ impl Silence {
     /// It begins now.
     pub(super) fn new(longest: Duration) -> Self {
         let began = Instant::now();
-        Self { longest, began, timer: Box::pin(sleep_until(began + longest)), waker: None }
+        let due = began + longest;
+        Self { longest, began, timer: Box::pin(sleep_until(due)), due, waker: None }
     }
 
     /// Something was said.
@@ -38,7 +42,8 @@ impl Silence {
     /// Waits until it has lasted for too long. The next begins then.
     pub(super) fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.is_timed_for(cx.waker()) {
+            let now = Instant::now();
+            if now < self.due && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
             }
             // A task that has used up its turn is polled again, but its timer is not set.
@@ -47,21 +52,17 @@ impl Silence {
                 self.waker = is_set.then(|| cx.waker().clone());
                 return Poll::Pending;
             }
-            let now = Instant::now();
             let is_too_long = self.began + self.longest <= now;
             if is_too_long {
                 self.began = now;
             }
             self.waker = None;
-            self.timer.as_mut().reset(self.began + self.longest);
+            self.due = self.began + self.longest;
+            self.timer.as_mut().reset(self.due);
             if is_too_long {
                 return Poll::Ready(());
             }
         }
-    }
-
-    fn is_timed_for(&self, waker: &Waker) -> bool {
-        self.waker.as_ref().is_some_and(|timed| timed.will_wake(waker)) && !self.timer.is_elapsed()
     }
 }
 

@@ -506,7 +506,9 @@ impl AsyncRead for Socket {
         if got_bytes {
             self.keep(&buf.filled()[before..]);
         }
-        self.poll_head(cx, got_bytes)?;
+        if self.head_timeout.is_some() {
+            self.poll_head(cx, got_bytes)?;
+        }
         read
     }
 }

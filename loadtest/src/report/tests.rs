@@ -5,4 +5,5 @@ mod files;
 mod made_up;
 mod model;
 mod page;
+mod reference;
 mod summary;

@@ -178,7 +178,8 @@ fn takes_gzip(request: &HeaderMap) -> bool {
     let weight = |coding: &str| {
         list(request, header::ACCEPT_ENCODING).find_map(|entry| {
             let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
-            let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok());
+            let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|weight| weight.strip_prefix('='));
+            let weight = weight.and_then(|weight| weight.parse().ok());
             name.trim().eq_ignore_ascii_case(coding).then(|| weight.unwrap_or(1.0_f32))
         })
     };
@@ -312,7 +313,7 @@ mod tests {
         for (packed, _) in built() {
             let Some(path) = packed.strip_suffix(".gz") else { continue };
             seen += 1;
-            let (_, plain, content) = ask(path, "br, gzip;q=0, *", "").await;
+            let (_, plain, content) = ask(path, "br, gzip;Q=0, *", "").await;
             assert!(!plain.contains_key("content-encoding"), "{path}");
             for accepted in ["gzip, deflate, br", "GZIP;q=0.5", "br, *;q=0.1"] {
                 let (status, headers, body) = ask(path, accepted, plain["etag"].to_str().unwrap()).await;

@@ -18,7 +18,7 @@ mod tcp;
 
 pub use self::{
     account::{Client, is_id},
-    bill::{Bill, Direction, Purpose, Via},
+    bill::{Bill, Direction, Owed, Purpose, Via},
     book::{Ledger, Sums},
     meter::{Meter, Payer},
 };

@@ -3,7 +3,7 @@
 mod booking;
 mod connection;
 mod lines;
-mod queue;
+mod link;
 mod refusal;
 mod shaped;
 mod socket;
@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::{connection::Desk, socket::Sockets};
+use self::{connection::Desk, link::Links};
 use crate::{
     app::{Gateway, Phase, Role},
     config::Config,
@@ -265,8 +265,8 @@ async fn core(
 ) {
     let hub = gateway.hub();
     let answers = [Role::Both, Role::Subscribe, Role::Publish].map(|role| gateway.answers(hub.clone(), role));
-    let sockets = Rc::new(Sockets::default());
-    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE), sockets.clone()) {
+    let links = Rc::new(Links::default());
+    let (taken, door, mut backs) = match Taken::new(gateway.taken_settings(IDLE), links.clone()) {
         Ok(taken) => taken,
         Err(error) => {
             _ = starts.send(Err(error));
@@ -280,7 +280,7 @@ async fn core(
     let running = hub.clone();
     spawn_local(async move { running.run().await });
     let mut begun = 0;
-    let desk = Rc::new(Desk { answers, door: door.clone(), sockets, gateway, phases: phases.clone() });
+    let desk = Rc::new(Desk { answers, door: door.clone(), links, gateway, phases: phases.clone() });
     loop {
         tokio::select! {
             Some(arrival) = inbox.recv() => {

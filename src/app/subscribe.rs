@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header},
     response::IntoResponse,
 };
 
@@ -16,12 +16,11 @@ use crate::{
         reader::{Ahead, Batch, Position, Reader},
     },
     delivery::{
-        connections::Delivered,
         feed::Feed,
         hosted::{self, Stream, spread},
         taken::Kind,
-        takeover::{Endless, Entry, Leave, Leaving, MayLeave, Wait, Waits},
-        told::Told,
+        takeover::{Entry, Leave, Leaving, MayLeave, Wait, Waits},
+        told::{Tally, Told},
     },
     error::{Code, Problem},
     metrics::Path,
@@ -72,7 +71,8 @@ async fn answer(transport: &'static dyn Transport, app: &App, request: Request) 
         .extensions()
         .get()
         .is_some_and(|may: &MayLeave| may.taken && (transport.hold() != Hold::Not || may.again));
-    let delivered: Option<Delivered> = request.extensions().get().cloned();
+    let tally: Option<Tally> = request.extensions().get().cloned();
+    let in_chunks = request.version() == Version::HTTP_11;
     let uri = request.uri().clone();
     let presented = presented(request.headers());
     let form = request::form(request, &app.gateway).await?;
@@ -87,7 +87,7 @@ async fn answer(transport: &'static dyn Transport, app: &App, request: Request) 
     if head_only {
         return describe(transport, app, query).map(Answer::Now);
     }
-    open(transport, app, query, taken, delivered)
+    open(transport, app, query, taken, in_chunks, tally)
 }
 
 fn open(
@@ -95,7 +95,8 @@ fn open(
     app: &App,
     query: Query,
     taken: bool,
-    delivered: Option<Delivered>,
+    in_chunks: bool,
+    tally: Option<Tally>,
 ) -> Result<Answer, Problem> {
     let config = app.gateway.config();
     let budget = answer_budget(query.limit);
@@ -134,23 +135,21 @@ fn open(
             leave(response, entry(kind, reader, hello, Some(wait)))
         }
         (Hold::ForGood, None) => {
-            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
-            let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry);
-            let live = Told::Live(stream.live());
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(tally);
+            let stream = Stream::new(transport, feed, &hello, query.heartbeat, config.retry, in_chunks);
             let mut response = with_body(transport, Body::new(stream));
-            response.extensions_mut().insert(Endless);
-            response.extensions_mut().insert(live);
+            response.extensions_mut().insert(Told::Live);
             response
         }
         (Hold::UntilSomething, _) if waits => {
-            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(delivered);
+            let feed = Feed::new(app.hub.clone(), reader, Some(transport)).counted(tally);
             return Ok(Answer::Later(feed, budget, query.timeout));
         }
         (Hold::Not | Hold::UntilSomething, _) => {
             let batch = app.gateway.bus().read(&mut reader, budget);
             app.gateway.metrics().delivered(transport.name(), Path::Hosted, &batch, 1);
-            if let Some(delivered) = delivered {
-                delivered.add(batch.events.len());
+            if let Some(tally) = tally {
+                tally.count(batch.events.len());
             }
             let tell = !asks_for_events || (transport.hold() == Hold::UntilSomething);
             polled(transport, &batch, tell)

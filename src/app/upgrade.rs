@@ -99,8 +99,7 @@ fn subscriber(app: &App, request: &Request, plain: bool) -> Result<Goes, Problem
         }));
     }
     let subscriber = Subscriber {
-        feed: Feed::new(app.hub.clone(), reader, Some(&Websocket))
-            .counted(request.extensions().get().cloned()),
+        feed: Feed::new(app.hub.clone(), reader, Some(&Websocket)),
         hello,
         publisher: publishes.then(|| app.gateway.0.publisher.clone()),
         max_topics: config.max_topics,
@@ -162,7 +161,7 @@ fn switch(app: &App, mut request: Request, goes: Goes, deflate: Option<(Params, 
                 // The client may be gone before it got our answer.
                 if let Ok(upgraded) = upgrade.await {
                     let early = BytesMut::new();
-                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages, None).await;
+                    duplex::serve(TokioIo::new(upgraded), early, peer, times, messages).await;
                 }
             });
         }

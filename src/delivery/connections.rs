@@ -3,15 +3,13 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::Notify, time::Instant};
 
+use super::told::Tally;
 use crate::{
     config::Config,
     error::Code,
@@ -59,10 +57,10 @@ pub(crate) struct Figures {
     pub(crate) requests: u32,
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    /// Events that it was sent while it was taken.
+    /// Events that it was sent but for those of the tally.
     pub(crate) events: u64,
-    /// Where those are counted that it is sent while it is hosted.
-    hosted: Option<Delivered>,
+    /// Where those are counted that hyper sends.
+    tally: Option<Tally>,
     pub(crate) taken: bool,
     /// Where among the transports its last request's is, if that was for one.
     transport: Option<u8>,
@@ -79,17 +77,6 @@ pub(crate) struct Figures {
 
 /// After so many a publisher's requests are not expected to be alike.
 const MISSES: u8 = 3;
-
-/// Counts the events of a hosted connection: a request carries it to whatever sends them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Delivered(Arc<AtomicU64>);
-
-impl Delivered {
-    /// Counts so many more.
-    pub(crate) fn add(&self, events: usize) {
-        self.0.fetch_add(events as u64, Ordering::Relaxed);
-    }
-}
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,13 +127,13 @@ impl Connections {
             received: 0,
             sent: 0,
             events: 0,
-            hosted: None,
+            tally: None,
             taken: false,
             transport: None,
             publishes: false,
             misses: 0,
             end: End::default(),
-            meter: Meter::new(peer.ip().to_canonical().is_ipv6()),
+            meter: Meter::default(),
             request_id: None,
         };
         Some(Permit { connections: self.clone(), peer, crowded, load: None, figures })
@@ -178,6 +165,11 @@ impl Permit {
         self.crowded
     }
 
+    /// Where everything is counted, and what the connection came to.
+    pub(crate) fn parts(&mut self) -> (&Metrics, &mut Figures) {
+        (&self.connections.metrics, &mut self.figures)
+    }
+
     /// Counts the connection among those of a core.
     pub(crate) fn load_on(&mut self, load: Gauge) {
         load.inc();
@@ -186,20 +178,19 @@ impl Permit {
 }
 
 impl Figures {
-    /// Where the events are counted that the connection is sent while it is hosted.
-    pub(crate) fn host(&mut self) -> Delivered {
-        self.hosted.get_or_insert_default().clone()
+    /// Where it is told what hyper sends.
+    pub(crate) fn tally(&mut self) -> &Tally {
+        self.tally.get_or_insert_default()
     }
 
-    /// The connection is taken: what it was sent before is added up.
-    pub(crate) fn take(&mut self) {
-        self.taken = true;
+    /// hyper sends nothing more: what it sent is added up.
+    pub(crate) fn leave_hyper(&mut self) {
         self.events = self.delivered();
-        self.hosted = None;
+        self.tally = None;
     }
 
     fn delivered(&self) -> u64 {
-        self.events + self.hosted.as_ref().map_or(0, |hosted| hosted.0.load(Ordering::Relaxed))
+        self.events + self.tally.as_ref().map_or(0, Tally::events)
     }
 
     /// Notes a request: the path that it asks for, and what it is called. Whether it is over the same transport as

@@ -10,6 +10,8 @@ use std::{
 };
 
 use bytes::BytesMut;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::timeout,
@@ -21,11 +23,10 @@ use super::{
     hosted::{TURN, spread},
     session::{self, Rights},
     silence::Silence,
-    told::Tab,
 };
 use crate::{
     error::Problem,
-    ledger::{Bill, Direction, Purpose, bill},
+    ledger::{Bill, Direction, Owed, Purpose, bill},
     publish::Publisher,
     transport::{Transport, control::Control, websocket::Websocket},
     wsframe::{self, Decoder, Incoming, Violation, deflate::Params},
@@ -37,6 +38,18 @@ const READ: usize = 8 << 10;
 const ANSWERS: usize = 64 << 10;
 /// How long a peer may take to answer our close.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// What a WebSocket is spoken over, and where that is written down, if it is.
+pub trait Booked: AsyncRead + AsyncWrite + Unpin {
+    /// Books bytes.
+    fn book(&self, _: Direction, _: &Bill) {}
+
+    /// Notes events that are sent.
+    fn note_events(&self, _: usize) {}
+}
+
+/// Another application's connection.
+impl Booked for TokioIo<Upgraded> {}
 
 /// What answers on a WebSocket.
 #[derive(Debug)]
@@ -82,25 +95,16 @@ pub struct Messages {
     pub deflate: Option<Params>,
 }
 
-/// Serves one WebSocket to its end. `early` is what the client sent before it had our answer; what goes over
-/// `io` is booked where `tab` says.
-pub async fn serve(
-    io: impl AsyncRead + AsyncWrite + Unpin,
-    early: BytesMut,
-    peer: Peer,
-    times: Times,
-    messages: Messages,
-    tab: Option<Tab>,
-) {
+/// Serves one WebSocket to its end. `early` is what the client sent before it had our answer.
+pub async fn serve(io: impl Booked, early: BytesMut, peer: Peer, times: Times, messages: Messages) {
     let decoder = Decoder::new(messages.max);
     let mut socket = Socket {
         io,
         peer,
         input: early,
         output: Vec::new(),
-        owed: Bill::default(),
+        owed: Owed::default(),
         heard: 0,
-        tab,
         decoder: if messages.deflate.is_some() { decoder.with_deflate() } else { decoder },
         compression: messages.deflate.map(|params| Compression::new(&params, messages.max)),
         state: State::Open,
@@ -119,10 +123,9 @@ struct Socket<S> {
     input: BytesMut,
     output: Vec<u8>,
     /// What the output is for.
-    owed: Bill,
+    owed: Owed,
     /// Bytes of a message that is not whole yet, which the decoder has.
-    heard: usize,
-    tab: Option<Tab>,
+    heard: u32,
     decoder: Decoder,
     compression: Option<Compression>,
     state: State,
@@ -142,7 +145,7 @@ enum State {
     Closed,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl<S: Booked> Socket<S> {
     async fn run(&mut self) -> io::Result<()> {
         self.say(Self::open);
         self.say(Self::take_input);
@@ -196,14 +199,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Does what writes output, which is compressed where that was negotiated.
     fn say(&mut self, write: impl FnOnce(&mut Self)) {
         let before = self.output.len();
-        let owed = std::mem::take(&mut self.owed);
+        let mut owed = std::mem::take(&mut self.owed);
         write(self);
         if let Some(compression) = &self.compression {
             let frames = self.output.split_off(before);
             compression.deflate(&frames, &mut self.output);
-            self.owed = self.owed.scaled_to(self.output.len() - before);
+            self.owed.scale_to(self.output.len() - before);
         }
-        self.owed += owed;
+        self.owed += owed.take(usize::MAX);
     }
 
     /// Writes output for a purpose.
@@ -213,25 +216,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.owed.add(purpose, self.output.len() - before);
     }
 
-    fn book(&self, direction: Direction, bill: &Bill) {
-        if let Some(tab) = &self.tab {
-            tab.book(direction, bill);
-        }
-    }
-
     /// Books what went out; whether it came in instead.
     fn moved(&mut self, moved: Moved) -> bool {
         if let Moved::Out(bytes) = moved {
             let sent = self.owed.take(bytes);
-            self.book(Direction::Out, &sent);
+            self.io.book(Direction::Out, &sent);
         }
         matches!(moved, Moved::In(_))
     }
 
     /// Books what came and was not understood, or is not looked at any more.
     fn book_rest(&mut self) {
-        let rest = std::mem::take(&mut self.heard) + self.input.len();
-        self.book(Direction::In, &Bill::of(Purpose::Controls, rest));
+        let rest = std::mem::take(&mut self.heard) as usize + self.input.len();
+        self.io.book(Direction::In, &Bill::of(Purpose::Controls, rest));
         self.input.clear();
     }
 
@@ -256,20 +253,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Sends events as far as the socket takes them at once; the rest is output.
     fn deliver(&mut self, cx: &mut Context<'_>, pending: &Encoded) -> io::Result<()> {
-        if let Some(tab) = &self.tab {
-            tab.payer.note_events(pending.events);
-        }
+        self.io.note_events(pending.events);
         if let Some(compression) = &self.compression {
             compression.deflate(&pending.bytes, &mut self.output);
             self.owed += pending.bill.scaled_to(self.output.len());
             return Ok(());
         }
-        self.owed += pending.bill;
         let sent = match Pin::new(&mut self.io).poll_write(cx, &pending.bytes) {
             Poll::Ready(sent) => gone(sent?)?,
             Poll::Pending => 0,
         };
-        self.moved(Moved::Out(sent));
+        let mut rest = pending.bill;
+        self.io.book(Direction::Out, &rest.take(sent));
+        self.owed += rest;
         self.output.extend_from_slice(&pending.bytes[sent..]);
         Ok(())
     }
@@ -306,12 +302,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         while self.state == State::Open {
             let before = self.input.len();
             let decoded = self.decoder.decode(&mut self.input);
-            self.heard += before - self.input.len();
+            self.heard += (before - self.input.len()) as u32;
             match decoded {
                 Ok(Some(incoming)) => {
-                    let bill = self.take(incoming, self.heard);
-                    self.book(Direction::In, &bill);
-                    self.heard -= bill.total();
+                    let bill = self.take(incoming, self.heard as usize);
+                    self.io.book(Direction::In, &bill);
+                    self.heard -= bill.total() as u32;
                 }
                 Ok(None) => break,
                 Err(violation) => self.violated(violation),
@@ -397,12 +393,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         let mut decoder = Decoder::new(READ);
         let mut input = self.input.split();
-        let rest = std::mem::take(&mut self.heard) + input.len();
-        self.book(Direction::In, &Bill::of(Purpose::Controls, rest));
+        let rest = std::mem::take(&mut self.heard) as usize + input.len();
+        self.io.book(Direction::In, &Bill::of(Purpose::Controls, rest));
         loop {
             let moved = poll_fn(|cx| poll_exchange(&mut self.io, cx, &mut self.output, &mut input)).await?;
             if let Moved::In(bytes) = moved {
-                self.book(Direction::In, &Bill::of(Purpose::Controls, bytes));
+                self.io.book(Direction::In, &Bill::of(Purpose::Controls, bytes));
             }
             loop {
                 match decoder.decode(&mut input) {

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{connections::Delivered, hub::Hub};
+use super::{hub::Hub, told::Tally};
 use crate::{
     bus::{
         log::Budget,
@@ -32,7 +32,7 @@ pub struct Feed {
     /// What it is delivered over; an echo has none.
     transport: Option<&'static dyn Transport>,
     /// Where its connection counts.
-    delivered: Option<Delivered>,
+    tally: Option<Tally>,
     /// The log's version when there was no more than it was sent.
     quiet: Option<u64>,
     /// Whether it has been sent everything that was there at some time.
@@ -78,7 +78,7 @@ impl Feed {
         let shared = hub.share(reader.subscription());
         reader.share(shared);
         let number = hub.enter(reader.subscription().clone(), transport.map(Transport::name));
-        let feed = Self { hub, number, reader, transport, delivered: None, quiet: None, caught_up: false };
+        let feed = Self { hub, number, reader, transport, tally: None, quiet: None, caught_up: false };
         if let Some(transport) = transport {
             feed.hub.metrics().flows.of(transport.name(), Path::Hosted).subscribers.inc();
         }
@@ -86,9 +86,14 @@ impl Feed {
     }
 
     /// The same, counted for its connection too.
-    pub(crate) fn counted(mut self, delivered: Option<Delivered>) -> Self {
-        self.delivered = delivered;
+    pub fn counted(mut self, tally: Option<Tally>) -> Self {
+        self.tally = tally;
         self
+    }
+
+    /// Where its connection counts, if it is told.
+    pub(super) fn tally(&self) -> Option<&Tally> {
+        self.tally.as_ref()
     }
 
     /// What is pending, or a wake-up when something is.
@@ -156,8 +161,8 @@ impl Feed {
         let metrics = self.hub.metrics();
         if !batch.is_empty() {
             metrics.delivered(transport.name(), Path::Hosted, batch, 1);
-            if let Some(delivered) = &self.delivered {
-                delivered.add(batch.events.len());
+            if let Some(tally) = &self.tally {
+                tally.count(batch.events.len());
             }
         }
         // What somebody who comes back has missed is no measure of how fast we are.

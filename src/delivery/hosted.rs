@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::{
     feed::{Delivery, Encoded, Feed},
     silence::Silence,
-    told::Live,
+    told,
 };
 use crate::{
     bus::{log::Budget, reader::Batch},
@@ -35,27 +35,24 @@ pub struct Stream {
     opening: Vec<u8>,
     retry: Duration,
     silence: Silence,
-    live: Live,
+    /// Whether each piece is sent as a chunk of its own.
+    in_chunks: bool,
 }
 
 impl Stream {
-    /// A stream of what a feed delivers, opened with a hello.
+    /// A stream of what a feed delivers, opened with a hello. `in_chunks` says that each piece is sent as a chunk.
     pub fn new(
         transport: &'static dyn Transport,
         feed: Feed,
         hello: &str,
         heartbeat: Duration,
         retry: Duration,
+        in_chunks: bool,
     ) -> Self {
         let mut opening = Vec::with_capacity(128);
         transport.hello(&mut opening, hello, retry);
         let silence = Silence::new(heartbeat);
-        Self { transport, feed: Some(feed), opening, retry, silence, live: Live::default() }
-    }
-
-    /// What is told of the bytes that it makes.
-    pub fn live(&self) -> Live {
-        self.live.clone()
+        Self { transport, feed: Some(feed), opening, retry, silence, in_chunks }
     }
 
     /// What is to be sent now: everything that is pending, in one piece.
@@ -76,7 +73,7 @@ impl Stream {
             }
             Poll::Pending => Encoded::default(),
         };
-        self.live.made(bill.and(Purpose::Controls, opening.len()), events);
+        self.tell(bill.and(Purpose::Controls, opening.len()), events);
         Poll::Ready(Some(match opening.is_empty() {
             true => bytes,
             false => {
@@ -84,6 +81,13 @@ impl Stream {
                 opening.into()
             }
         }))
+    }
+
+    /// Tells the connection what a piece is for. The last one needs no word: what nothing is known of is a control.
+    fn tell(&self, piece: Bill, events: usize) {
+        if let Some(tally) = self.feed.as_ref().and_then(Feed::tally) {
+            tally.made(if self.in_chunks { told::in_a_chunk(piece, events) } else { piece }, events);
+        }
     }
 }
 

@@ -65,10 +65,6 @@ pub struct MayLeave {
 #[derive(Clone, Debug)]
 pub struct Leaving(Arc<Mutex<Option<Leave>>>);
 
-/// What an answer carries that has no end: nothing that the client sends after its request means anything.
-#[derive(Clone, Copy, Debug)]
-pub struct Endless;
-
 /// Where a connection goes.
 #[derive(Debug)]
 pub enum Leave {

@@ -1,27 +1,16 @@
 //! What an answer says of the bytes that hyper writes of it, for the ledger.
 
-use std::sync::{Arc, Mutex, MutexGuard};
-
-use crate::{
-    ledger::{Bill, Direction, Payer, Purpose},
-    metrics::Metrics,
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-/// Who pays for a connection whose driver books what it moves, and where that is written down.
-#[derive(Clone, Debug)]
-pub struct Tab {
-    /// Where.
-    pub metrics: Arc<Metrics>,
-    /// Who.
-    pub payer: Payer,
-}
+use crossbeam_utils::atomic::AtomicCell;
 
-impl Tab {
-    /// Books some bytes.
-    pub fn book(&self, direction: Direction, bill: &Bill) {
-        self.metrics.ledger.book(&self.payer, direction, bill);
-    }
-}
+use crate::ledger::{Bill, Purpose};
 
 /// What the body of a request came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,52 +47,76 @@ pub enum Told {
     Nothing,
     /// All of it, and how many events that is.
     Whole(Box<(Bill, usize)>),
-    /// What is said as it is made.
-    Live(Live),
+    /// What the connection's [`Tally`] is told as it is made. It has no end: nothing that the client sends after its
+    /// request means anything.
+    Live,
 }
 
-/// What was made of a body and has not been written yet. Its clones are the same.
+/// What a hosted connection is sent: a request carries it to whatever sends that. Its clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Live(Arc<Mutex<Made>>);
+pub struct Tally(Arc<Sums>);
+
+#[derive(Default)]
+struct Sums {
+    /// Events in all.
+    events: AtomicU64,
+    /// What was made of an answer without an end and has not been written yet, if that is anything. Who makes and who
+    /// writes take turns: they are of one task.
+    made: AtomicCell<Option<Box<Made>>>,
+}
 
 #[derive(Debug, Default)]
 struct Made {
     bill: Bill,
-    events: usize,
-    in_chunks: bool,
+    events: u32,
 }
 
-impl Live {
-    /// Says that each piece is sent as a chunk of its own, before the first one is made.
-    pub fn goes_in_chunks(&self) {
-        self.made_so_far().in_chunks = true;
+impl Tally {
+    /// Counts so many events more.
+    pub fn count(&self, events: usize) {
+        self.0.events.fetch_add(events as u64, Ordering::Relaxed);
     }
 
-    /// Notes a piece that was made, with so many events.
-    pub fn made(&self, mut bill: Bill, events: usize) {
-        let mut made = self.made_so_far();
-        if made.in_chunks {
-            // What carries that which says no event is for the same.
-            let purpose = match () {
-                () if events > 0 => Purpose::Framing,
-                () if bill.get(Purpose::Heartbeats) > 0 => Purpose::Heartbeats,
-                () => Purpose::Controls,
-            };
-            bill.add(purpose, chunk_framing(bill.total()));
-        }
+    /// How many events there were.
+    pub fn events(&self) -> u64 {
+        self.0.events.load(Ordering::Relaxed)
+    }
+
+    /// Notes a piece that was made, with so many events, of an answer without an end.
+    pub fn made(&self, bill: Bill, events: usize) {
+        let mut made = self.0.made.take().unwrap_or_default();
         made.bill += bill;
-        made.events += events;
+        made.events += events as u32;
+        self.0.made.store(Some(made));
     }
 
-    /// Takes so many bytes that were written, and every event.
+    /// Takes so many bytes of that which were written, and every event.
     pub fn take(&self, bytes: usize) -> (Bill, usize) {
-        let mut made = self.made_so_far();
-        (made.bill.take(bytes), std::mem::take(&mut made.events))
+        let Some(mut made) = self.0.made.take() else { return Default::default() };
+        let (written, events) = (made.bill.take(bytes), std::mem::take(&mut made.events));
+        if !made.bill.is_empty() {
+            self.0.made.store(Some(made));
+        }
+        (written, events as usize)
     }
+}
 
-    fn made_so_far(&self) -> MutexGuard<'_, Made> {
-        self.0.lock().expect("nothing panics while it holds the lock")
+impl fmt::Debug for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sums").field("events", &self.events).finish_non_exhaustive()
     }
+}
+
+/// What a piece is for that is sent as a chunk of its own (RFC 9112, 7.1), with so many events in it.
+pub fn in_a_chunk(mut piece: Bill, events: usize) -> Bill {
+    // What carries that which says no event is for the same.
+    let purpose = match () {
+        () if events > 0 => Purpose::Framing,
+        () if piece.get(Purpose::Heartbeats) > 0 => Purpose::Heartbeats,
+        () => Purpose::Controls,
+    };
+    piece.add(purpose, chunk_framing(piece.total()));
+    piece
 }
 
 /// What a chunk of so many bytes takes on top of them: its size in hexadecimal digits, and two ends of lines
@@ -115,6 +128,17 @@ fn chunk_framing(bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_made_is_taken_once_and_then_takes_no_room() {
+        let tally = Tally::default();
+        tally.made(Bill::of(Purpose::Payload, 10), 1);
+        tally.made(Bill::of(Purpose::Framing, 5), 2);
+        assert_eq!(tally.take(12), (Bill::of(Purpose::Payload, 10).and(Purpose::Framing, 2), 3));
+        assert_eq!(tally.take(12), (Bill::of(Purpose::Framing, 3), 0));
+        assert!(tally.0.made.take().is_none());
+        assert_eq!(tally.take(12), (Bill::default(), 0));
+    }
 
     #[test]
     fn a_chunk_is_as_long_as_it_is_written() {

@@ -216,6 +216,41 @@ impl AddAssign for Bill {
     }
 }
 
+/// A bill of what waits to be written, which mostly is nothing, and then takes little room.
+#[derive(Debug, Default)]
+pub struct Owed(Option<Box<Bill>>);
+
+impl Owed {
+    /// Adds bytes.
+    pub fn add(&mut self, purpose: Purpose, bytes: usize) {
+        *self += Bill::of(purpose, bytes);
+    }
+
+    /// Takes so many bytes off it, as [`Bill::take`] does.
+    #[must_use]
+    pub fn take(&mut self, bytes: usize) -> Bill {
+        let Some(bill) = &mut self.0 else { return Bill::default() };
+        let taken = bill.take(bytes);
+        self.0.take_if(|bill| bill.is_empty());
+        taken
+    }
+
+    /// Makes it so many bytes in the same proportions.
+    pub fn scale_to(&mut self, bytes: usize) {
+        if let Some(bill) = &mut self.0 {
+            **bill = bill.scaled_to(bytes);
+        }
+    }
+}
+
+impl AddAssign<Bill> for Owed {
+    fn add_assign(&mut self, bill: Bill) {
+        if !bill.is_empty() {
+            **self.0.get_or_insert_default() += bill;
+        }
+    }
+}
+
 /// A ping or a pong of a client: its payload, and the 6 bytes of a masked header (RFC 6455, 5.2).
 pub fn control_frame(payload: usize) -> Bill {
     Bill::of(Purpose::Heartbeats, payload + 6)
@@ -258,6 +293,17 @@ mod tests {
             prop_assert_eq!(again, whole);
             let expected = if whole.is_empty() { 0 } else { usize::from(scaled) };
             prop_assert_eq!(whole.scaled_to(scaled.into()).total(), expected);
+        }
+
+        #[test]
+        fn what_is_owed_is_a_bill(kinds: [u16; Purpose::COUNT], some: u16, scaled: u16) {
+            let mut whole = Bill(kinds.map(u32::from));
+            let mut owed = Owed::default();
+            owed += whole;
+            prop_assert_eq!(owed.take(some.into()), whole.take(some.into()));
+            owed.scale_to(scaled.into());
+            prop_assert_eq!(owed.take(usize::MAX), whole.scaled_to(scaled.into()));
+            prop_assert!(owed.0.is_none());
         }
     }
 }

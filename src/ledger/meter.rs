@@ -76,10 +76,8 @@ impl Payer {
 /// What a connection carries of the ledger: who pays, and how many of its segments are booked.
 #[derive(Debug)]
 pub struct Meter {
-    payer: Payer,
-    ipv6: bool,
-    /// It has asked for something.
-    begun: bool,
+    /// Of the last request, once there was one.
+    payer: Option<Payer>,
     /// Bytes of a request that waits for its answer, and is booked with it.
     pub asked: u32,
     booked: [u32; 2],
@@ -96,32 +94,35 @@ const IPV6: u32 = 40;
 const TCP: u32 = 20;
 const TIMESTAMPS: u32 = 12;
 
-impl Meter {
-    /// The meter of a connection that has asked for nothing yet.
-    pub fn new(ipv6: bool) -> Self {
-        Self { payer: Payer::default(), ipv6, begun: false, asked: 0, booked: [0, SYN_ACK], retransmits: 0 }
-    }
+/// Who pays for what no request asked for.
+static NOBODY: Payer = Payer { row: None, via: Via::Other };
 
+impl Default for Meter {
+    /// That of a connection that has asked for nothing yet.
+    fn default() -> Self {
+        Self { payer: None, asked: 0, booked: [0, SYN_ACK], retransmits: 0 }
+    }
+}
+
+impl Meter {
     /// Who pays for what the connection does now.
     pub fn payer(&self) -> &Payer {
-        &self.payer
+        self.payer.as_ref().unwrap_or(&NOBODY)
     }
 
     /// Goes over to another payer: the segments up to now are the last one's.
     pub fn go_over(&mut self, ledger: &Ledger, socket: &impl AsFd, payer: Payer) {
-        // Its first request pays for its beginning.
-        let begun = std::mem::replace(&mut self.begun, true);
-        if self.payer.is(&payer) {
-            return;
-        }
-        if begun {
-            self.settle(ledger, socket);
+        match &self.payer {
+            Some(last) if last.is(&payer) => return,
+            Some(_) => self.settle(ledger, socket),
+            // Its first request pays for its beginning.
+            None => {}
         }
         self.close();
         if let Some(row) = payer.row() {
             row.open.fetch_add(1, Relaxed);
         }
-        self.payer = payer;
+        self.payer = Some(payer);
     }
 
     /// Books the segments since the last time.
@@ -141,7 +142,7 @@ impl Meter {
 
     fn book(&mut self, ledger: &Ledger, tcp: Tcp, to_come: [u32; 2]) {
         let now = [tcp.segments_in + to_come[0], tcp.segments_out + to_come[1]];
-        let ip = if self.ipv6 { IPV6 } else { IPV4 };
+        let ip = if tcp.ipv6 { IPV6 } else { IPV4 };
         let segments = Segments {
             count: [now[0].wrapping_sub(self.booked[0]), now[1].wrapping_sub(self.booked[1])],
             retransmits: tcp.retransmits.wrapping_sub(self.retransmits),
@@ -149,11 +150,11 @@ impl Meter {
             rtt: tcp.rtt,
         };
         (self.booked, self.retransmits) = (now, tcp.retransmits);
-        ledger.book_segments(&self.payer, &segments);
+        ledger.book_segments(self.payer(), &segments);
     }
 
     fn close(&mut self) {
-        if let Some(row) = self.payer.row() {
+        if let Some(row) = self.payer().row() {
             row.open.fetch_sub(1, Relaxed);
         }
     }
@@ -171,6 +172,6 @@ mod tests {
 
     #[test]
     fn a_connection_carries_little() {
-        assert!(size_of::<Meter>() <= 64, "{} bytes", size_of::<Meter>());
+        assert!(size_of::<Meter>() <= 32, "{} bytes", size_of::<Meter>());
     }
 }

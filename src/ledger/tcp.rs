@@ -33,6 +33,8 @@ pub(super) struct Tcp {
     pub(super) rtt: u32,
     /// Whether each segment carries timestamps (RFC 7323): 12 bytes.
     pub(super) timestamps: bool,
+    /// Whether they are IPv6's.
+    pub(super) ipv6: bool,
 }
 
 impl Tcp {
@@ -52,6 +54,7 @@ impl Tcp {
     /// `None` where the kernel does not say.
     pub(super) fn of(socket: &impl AsFd) -> Option<Self> {
         let info = Info.get(socket).ok()?;
+        let local = socket2::SockRef::from(socket).local_addr().ok().and_then(|local| local.as_socket());
         let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
         Some(Self {
             state: info[0],
@@ -60,6 +63,7 @@ impl Tcp {
             retransmits: word(100),
             rtt: word(68),
             timestamps: info[5] & TIMESTAMPS != 0,
+            ipv6: local.is_some_and(|local| local.ip().to_canonical().is_ipv6()),
         })
     }
 }

@@ -3,28 +3,47 @@
 //! hyper says neither how long a head was nor when it has written what, so the bytes themselves are looked at:
 //! each is booked as the request's to which the order of messages assigns it (RFC 9112, 9.3.2).
 
-use super::queue::Queue;
+use std::collections::VecDeque;
+
 use crate::{
-    delivery::told::{Asked, Told},
+    delivery::{
+        connections::Figures,
+        told::{Asked, Told},
+    },
     ledger::{
         Bill, Direction, Ledger, Payer, Purpose, Via,
         scan::{Found, Scanner},
     },
 };
 
-/// The bytes of one connection, both ways.
-#[derive(Debug)]
-pub(super) struct Booking {
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// Requests and their answers.
+    #[default]
+    Http,
+    /// An answer without an end: nothing follows it, and nothing can be asked any more.
+    Endless,
+    /// Another protocol, which whoever speaks it books.
+    Other,
+}
+
+/// The bytes of one connection, both ways. Where they can be told apart without more than the connection's figures
+/// hold, this takes no room: between requests, while one poll waits, in an answer without an end.
+#[derive(Debug, Default)]
+pub(super) struct Booking(Option<Box<Messages>>);
+
+/// The messages of a connection that are under way.
+#[derive(Debug, Default)]
+struct Messages {
     inward: Scanner,
     outward: Scanner,
     /// Requests that came and that hyper has not handed on yet.
-    coming: Queue<Received>,
+    coming: VecDeque<Received>,
     /// Those that it has, until they are answered.
-    exchanges: Queue<Exchange>,
+    exchanges: VecDeque<Exchange>,
     /// Whether what comes still belongs to the last of those: its body.
     is_claimed: bool,
-    /// Whether something else than HTTP is spoken, which its driver books.
-    is_other: bool,
 }
 
 /// What came of one request.
@@ -48,22 +67,108 @@ struct Exchange {
 }
 
 impl Booking {
-    pub(super) fn new() -> Self {
-        Self {
-            inward: Scanner::default(),
-            outward: Scanner::default(),
-            coming: Queue::default(),
-            exchanges: Queue::default(),
-            is_claimed: false,
-            is_other: false,
+    /// Notes what was read.
+    pub(super) fn read(&mut self, ledger: &Ledger, figures: &mut Figures, speaks: Speaks, bytes: &[u8]) {
+        match speaks {
+            Speaks::Other => {}
+            // It came behind a request whose answer has no end, and means nothing.
+            Speaks::Endless if self.0.is_none() => {
+                ledger.book(figures.meter.payer(), Direction::In, &Bill::of(Purpose::Heads, bytes.len()));
+            }
+            Speaks::Http | Speaks::Endless => {
+                self.messages(figures).read(ledger, bytes);
+                self.rest(figures);
+            }
         }
     }
 
-    /// Notes what was read.
-    pub(super) fn read(&mut self, ledger: &Ledger, mut bytes: &[u8]) {
-        if self.is_other {
+    /// A request is handed on.
+    pub(super) fn begin(&mut self, figures: &mut Figures, payer: Payer, is_head: bool) {
+        payer.note_request();
+        let messages = self.messages(figures);
+        let received = messages.coming.pop_front().unwrap_or_default();
+        messages.is_claimed = messages.coming.is_empty();
+        messages.exchanges.push_back(Exchange { received, is_head, ..Exchange::of(payer) });
+        self.rest(figures);
+    }
+
+    /// The last request that was handed on has its answer, which hyper will write.
+    pub(super) fn answer(&mut self, figures: &mut Figures, asked: Asked, told: Told) {
+        if let Some(exchange) = self.messages(figures).exchanges.back_mut() {
+            exchange.payer.note_events(asked.events as usize);
+            (exchange.asked, exchange.told) = (asked, told);
+        }
+    }
+
+    /// Notes what was written.
+    pub(super) fn wrote(&mut self, ledger: &Ledger, figures: &mut Figures, speaks: Speaks, mut bytes: &[u8]) {
+        if speaks == Speaks::Other {
             return;
         }
+        if speaks == Speaks::Http || self.0.is_some() {
+            let (count, has_no_end) = self.messages(figures).wrote(ledger, bytes);
+            if !has_no_end {
+                return self.rest(figures);
+            }
+            self.0 = None;
+            bytes = &bytes[count..];
+        }
+        let (mut bill, events) = figures.tally().take(bytes.len());
+        bill.add(Purpose::Controls, bytes.len() - bill.total());
+        let payer = figures.meter.payer();
+        payer.note_events(events);
+        ledger.book(payer, Direction::Out, &bill);
+    }
+
+    /// The connection leaves hyper with its last request, which it answers elsewhere: how much of it came, its head
+    /// and its body. What came behind it was not read, and is the next owner's to book.
+    pub(super) fn leave(&mut self, figures: &mut Figures) -> (usize, usize) {
+        let mut messages = std::mem::take(self.messages(figures));
+        self.0 = None;
+        let last = messages.exchanges.pop_front().map(|exchange| exchange.received).unwrap_or_default();
+        (last.head as usize, last.body as usize)
+    }
+
+    /// Books what was not answered, or not understood.
+    pub(super) fn end(&mut self, ledger: &Ledger, figures: &mut Figures) {
+        self.messages(figures).end(ledger);
+        self.0 = None;
+    }
+
+    /// The messages that are under way.
+    fn messages(&mut self, figures: &mut Figures) -> &mut Messages {
+        self.0.get_or_insert_with(|| {
+            let mut messages = Box::<Messages>::default();
+            let head = std::mem::take(&mut figures.meter.asked);
+            if head > 0 {
+                let received = Received { head, body: 0 };
+                let exchange = Exchange { received, ..Exchange::of(figures.meter.payer().clone()) };
+                messages.exchanges.push_back(exchange);
+            }
+            messages
+        })
+    }
+
+    /// Gives its room back, if nothing is under way but a poll that waits: all of one is booked as the same.
+    fn rest(&mut self, figures: &mut Figures) {
+        let Some(messages) = &self.0 else { return };
+        let Messages { inward, outward, coming, exchanges, .. } = &**messages;
+        if !inward.is_between() || !outward.is_between() || !coming.is_empty() || exchanges.len() > 1 {
+            return;
+        }
+        if let Some(exchange) = exchanges.front() {
+            if !exchange.is_poll_that_waits() {
+                return;
+            }
+            let Received { head, body } = exchange.received;
+            figures.meter.asked = head.saturating_add(body);
+        }
+        self.0 = None;
+    }
+}
+
+impl Messages {
+    fn read(&mut self, ledger: &Ledger, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.inward.is_between() {
                 self.next_comes();
@@ -85,8 +190,8 @@ impl Booking {
     fn came(&mut self, ledger: &Ledger, count: u32, is_head: bool) {
         if !self.is_claimed {
             // Nothing can follow a request whose answer has no end.
-            if matches!(self.exchanges.back(), Some(Exchange { told: Told::Live(_), .. })) {
-                return self.read_past(ledger, count as usize);
+            if let Some(Exchange { told: Told::Live, payer, .. }) = self.exchanges.back() {
+                return ledger.book(payer, Direction::In, &Bill::of(Purpose::Heads, count as usize));
             }
             let Some(last) = self.coming.back_mut() else { return };
             let sum = if is_head { &mut last.head } else { &mut last.body };
@@ -107,43 +212,17 @@ impl Booking {
         }
     }
 
-    /// A request is handed on.
-    pub(super) fn begin(&mut self, payer: Payer, is_head: bool) {
-        payer.note_request();
-        let received = self.coming.pop_front().unwrap_or_default();
-        self.is_claimed = self.coming.is_empty();
-        self.exchanges.push_back(Exchange {
-            payer,
-            received,
-            is_head,
-            is_booked: false,
-            asked: Asked::default(),
-            told: Told::default(),
-            head: 0,
-        });
-    }
-
-    /// The last request that was handed on has its answer, which hyper will write.
-    pub(super) fn answer(&mut self, asked: Asked, told: Told) {
-        if let Some(exchange) = self.exchanges.back_mut() {
-            exchange.payer.note_events(asked.events as usize);
-            (exchange.asked, exchange.told) = (asked, told);
-        }
-    }
-
-    /// Whether the present answer has no end.
-    pub(super) fn is_endless(&self) -> bool {
-        matches!(self.exchanges.front(), Some(Exchange { told: Told::Live(_), .. }))
-    }
-
-    /// Notes what was written.
-    pub(super) fn wrote(&mut self, ledger: &Ledger, mut bytes: &[u8]) {
-        while !bytes.is_empty() && !self.is_other {
-            let (count, found) = self.outward.step(bytes);
-            bytes = &bytes[count..];
+    /// Notes what was written, up to the end of the head of an answer without an end; how much that is, and whether
+    /// it came to that.
+    fn wrote(&mut self, ledger: &Ledger, bytes: &[u8]) -> (usize, bool) {
+        let mut at = 0;
+        while at < bytes.len() {
+            let (count, found) = self.outward.step(&bytes[at..]);
+            at += count;
             match found {
                 Found::Head => self.head(ledger, count),
-                Found::EndOfHead => self.end_of_head(ledger, count),
+                Found::EndOfHead if self.end_of_head(ledger, count) => return (at, true),
+                Found::EndOfHead => {}
                 Found::Framing => self.book_out(ledger, Bill::of(Purpose::Framing, count)),
                 Found::Body => self.body(ledger, count),
             }
@@ -152,6 +231,7 @@ impl Booking {
                 self.exchanges.pop_front();
             }
         }
+        (at, false)
     }
 
     fn head(&mut self, ledger: &Ledger, count: usize) {
@@ -161,16 +241,15 @@ impl Booking {
         }
     }
 
-    fn end_of_head(&mut self, ledger: &Ledger, count: usize) {
+    /// Whether it is the head of an answer without an end.
+    fn end_of_head(&mut self, ledger: &Ledger, count: usize) -> bool {
         let status = self.outward.status();
         let Some(exchange) = self.exchanges.front_mut() else {
-            return self.book_out(ledger, Bill::of(Purpose::Heads, count));
+            self.book_out(ledger, Bill::of(Purpose::Heads, count));
+            return false;
         };
         if exchange.is_head && status != 101 {
             self.outward.has_no_body();
-        } else if let Told::Live(_) = exchange.told {
-            // It says itself what each of its bytes is for, its chunks among them.
-            self.outward.has_no_end();
         }
         let head = std::mem::take(&mut exchange.head) as usize + count;
         let is_empty = status == 204 && matches!(exchange.payer.via(), Via::Poll | Via::Longpoll);
@@ -178,7 +257,12 @@ impl Booking {
         if status == 101 || status >= 200 {
             exchange.book_request(ledger, is_empty);
         }
+        let has_no_end = matches!(exchange.told, Told::Live) && status >= 200;
         self.book_out(ledger, Bill::of(purpose, head));
+        if has_no_end {
+            self.end(ledger);
+        }
+        has_no_end
     }
 
     fn body(&mut self, ledger: &Ledger, count: usize) {
@@ -191,37 +275,14 @@ impl Booking {
 
     /// Books what went out to whoever is answered.
     fn book_out(&self, ledger: &Ledger, bill: Bill) {
-        self.book(ledger, Direction::Out, &bill);
-    }
-
-    fn book(&self, ledger: &Ledger, direction: Direction, bill: &Bill) {
         match self.exchanges.front() {
-            Some(exchange) => ledger.book(&exchange.payer, direction, bill),
-            None => ledger.book(&Payer::default(), direction, bill),
+            Some(exchange) => ledger.book(&exchange.payer, Direction::Out, &bill),
+            None => ledger.book(&Payer::default(), Direction::Out, &bill),
         }
     }
 
-    /// Books what came behind a request whose answer has no end, and means nothing.
-    pub(super) fn read_past(&self, ledger: &Ledger, count: usize) {
-        self.book(ledger, Direction::In, &Bill::of(Purpose::Heads, count));
-    }
-
-    /// What follows is not HTTP, and whoever drives it books it. The last request was answered.
-    pub(super) fn end_http(&mut self) {
-        self.is_other = true;
-        (self.coming, self.exchanges) = (Queue::default(), Queue::default());
-    }
-
-    /// The connection leaves hyper with its last request, which it answers elsewhere: how much of it came, its head
-    /// and its body. What came behind it was not read, and is the next owner's to book.
-    pub(super) fn leave(&mut self) -> (usize, usize) {
-        let last = self.exchanges.pop_front().map(|exchange| exchange.received).unwrap_or_default();
-        self.end_http();
-        (last.head as usize, last.body as usize)
-    }
-
     /// Books what was not answered, or not understood.
-    pub(super) fn end(&mut self, ledger: &Ledger) {
+    fn end(&mut self, ledger: &Ledger) {
         let payer = self.exchanges.back().map(|exchange| exchange.payer.clone()).unwrap_or_default();
         while let Some(mut exchange) = self.exchanges.pop_front() {
             exchange.book_request(ledger, false);
@@ -236,6 +297,24 @@ impl Booking {
 }
 
 impl Exchange {
+    fn of(payer: Payer) -> Self {
+        Self {
+            payer,
+            received: Received::default(),
+            is_head: false,
+            is_booked: false,
+            asked: Asked::default(),
+            told: Told::default(),
+            head: 0,
+        }
+    }
+
+    /// Whether it is a poll of which nothing but its request is there.
+    fn is_poll_that_waits(&self) -> bool {
+        let is_poll = matches!(self.payer.via(), Via::Poll | Via::Longpoll);
+        is_poll && !self.is_head && !self.is_booked && self.head == 0 && matches!(self.told, Told::Nothing)
+    }
+
     /// Books the request, now that it is known what came of it.
     fn book_request(&mut self, ledger: &Ledger, is_empty: bool) {
         if std::mem::replace(&mut self.is_booked, true) {
@@ -255,16 +334,11 @@ impl Exchange {
     /// What the next bytes of the body are for.
     fn take_body(&mut self, count: usize) -> Bill {
         let mut bill = match &mut self.told {
-            Told::Nothing => Bill::default(),
+            Told::Nothing | Told::Live => Bill::default(),
             Told::Whole(whole) => {
                 let (bill, events) = &mut **whole;
                 self.payer.note_events(std::mem::take(events));
                 bill.take(count)
-            }
-            Told::Live(live) => {
-                let (bill, events) = live.take(count);
-                self.payer.note_events(events);
-                bill
             }
         };
         // What nobody said anything of: a page, or a problem.

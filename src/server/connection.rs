@@ -1,7 +1,6 @@
 //! One connection: hyper reads its requests, and most of what it answers; some connections leave it.
 
 use std::{
-    cell::{Cell, RefCell},
     convert::Infallible,
     future::{Future as _, pending, poll_fn},
     pin::{Pin, pin},
@@ -11,7 +10,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Method, Uri, Version, response::Parts};
+use http::{HeaderName, HeaderValue, Method, Uri, Version};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -22,7 +21,9 @@ use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 
 use super::{
     IDLE,
-    socket::{self, Socket, Sockets},
+    booking::Speaks,
+    link::{Begun, Exit, Left, Links},
+    socket::{self, Socket},
 };
 use crate::{
     app::{Answers, Crowded, Gateway, OnLine, Phase},
@@ -30,8 +31,7 @@ use crate::{
         connections::Permit,
         duplex,
         taken::{Arrival, Door},
-        takeover::{self, Endless, Entry, Leave, Leaving, MayLeave, Waits},
-        told::{Tab, Told},
+        takeover::{self, Entry, Leave, Leaving, MayLeave, Waits},
     },
     ledger::{Bill, Direction, Ledger, Payer, Purpose, Via, is_id as is_client},
 };
@@ -41,7 +41,7 @@ pub(super) struct Desk {
     pub(super) gateway: Gateway,
     pub(super) answers: [Answers; 3],
     pub(super) door: Door,
-    pub(super) sockets: Rc<Sockets>,
+    pub(super) links: Rc<Links>,
     pub(super) phases: watch::Receiver<Phase>,
 }
 
@@ -53,87 +53,57 @@ fn is_id(id: &HeaderValue) -> bool {
     (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// The answer that a connection leaves hyper with, and how often hyper had written everything when it came. Boxed,
-/// so that a connection that stays has no room for it.
-type Exit = Rc<RefCell<Option<Box<(Parts, Leave, usize)>>>>;
-
 /// Serves the requests of one connection, of which some bytes may have been read before.
 pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     let super::Arrival { stream, permit, role, guest } = arrival;
     let config = desk.gateway.config();
     let crowded = permit.crowded();
     let on_line = guest.is_some();
-    let endless = Rc::new(Cell::new(false));
-    let shape = guest.map(|guest| (guest, endless.clone()));
-    let socket = match Socket::new(stream, permit, read, shape, &desk.gateway) {
+    let may_take = crowded.is_none() && !on_line && !config.no_takeover;
+    let socket = match Socket::new(stream, permit, read, guest, &desk.gateway) {
         Ok(socket) => socket,
         Err(error) => return tracing::debug!(%error, "a connection was gone before it began"),
     };
-    let heads = socket.heads();
-    let watch = socket.watch();
-    let counted = socket.counted();
-    let delivered = counted.upgrade().map(|counted| counted.borrow_mut().permit().figures.host());
-    let (metrics, sockets) = (desk.gateway.metrics().clone(), desk.sockets.clone());
-    let exit = Exit::default();
-    let (answers, may_take, leaving) = (
-        desk.answers[role as usize].clone(),
-        crowded.is_none() && !on_line && !config.no_takeover,
-        exit.clone(),
-    );
-    let (service_heads, answer_is_endless) = (heads.clone(), endless.clone());
+    let link = Rc::downgrade(socket.link());
     let waits = Waits::default();
-    let service_waits = waits.clone();
+    let (own, service_link, service_waits) = (desk.clone(), link.clone(), waits.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let link = service_link.upgrade().expect("whoever hands on requests has the socket");
         if let Some(code) = crowded {
             request.extensions_mut().insert(Crowded(code));
         }
         if on_line {
             request.extensions_mut().insert(OnLine);
         }
-        if let Some(delivered) = &delivered {
-            request.extensions_mut().insert(delivered.clone());
-        }
-        request.extensions_mut().insert(service_waits.clone());
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
-        let again = counted.upgrade().is_some_and(|counted| {
-            let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-            let payer = payer(&metrics.ledger, request.uri());
-            counted.borrow_mut().begin(payer, request.method() == Method::HEAD);
-            sockets.list(&counted);
-            counted.borrow_mut().permit().figures.request(request.uri().path(), id)
-        });
+        let id = request_id.as_ref().and_then(|id| id.to_str().ok());
+        let payer = payer(&own.gateway.metrics().ledger, request.uri());
+        let Begun { answering, again, tally } = link.begin(&request, payer, id);
+        own.links.list(&link);
+        request.extensions_mut().insert(tally);
+        request.extensions_mut().insert(service_waits.clone());
         let may_leave = request.method() == Method::GET || request.uri().path() == "/v1/publish";
-        let has_chunks = request.version() == Version::HTTP_11;
-        if may_leave && has_chunks {
+        if may_leave && request.version() == Version::HTTP_11 {
             let taken = may_take && takeover::is_persistent(request.headers());
             request.extensions_mut().insert(MayLeave { taken, again });
         }
-        let answering = service_heads.begin();
-        let answers = answers.clone();
-        let (leaving, heads, endless) = (leaving.clone(), service_heads.clone(), answer_is_endless.clone());
-        let counted = counted.clone();
+        let answers = own.answers[role as usize].clone();
+        let link = service_link.clone();
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
             let mut response = answers.answer(request.map(Body::new)).await;
             if let Some(id) = request_id {
                 response.headers_mut().insert(REQUEST_ID, id);
             }
-            endless.set(response.extensions().get::<Endless>().is_some());
             drop(answering);
-            if let Some(counted) = counted.upgrade() {
-                let extensions = response.extensions_mut();
-                let (asked, told) = (extensions.remove(), extensions.remove());
-                let told: Told = told.unwrap_or_default();
-                if let Told::Live(live) = &told
-                    && has_chunks
-                {
-                    live.goes_in_chunks();
-                }
-                counted.borrow_mut().booking.answer(asked.unwrap_or_default(), told);
-            }
-            match response.extensions_mut().remove().and_then(|exit: Leaving| exit.take()) {
-                Some(leave) => {
-                    *leaving.borrow_mut() = Some(Box::new((response.into_parts().0, leave, heads.flushes())));
+            let Some(link) = link.upgrade() else { return pending().await };
+            let extensions = response.extensions_mut();
+            let (asked, told) = (extensions.remove(), extensions.remove());
+            link.answer(asked.unwrap_or_default(), told.unwrap_or_default());
+            match extensions.remove().and_then(|leaving: Leaving| leaving.take()) {
+                Some(goes_to) => {
+                    link.leave_with(Exit { head: response.into_parts().0, goes_to });
+                    drop(link);
                     pending().await
                 }
                 None => Ok::<_, Infallible>(response),
@@ -165,42 +135,48 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
                 Pin::new(&mut connection).graceful_shutdown();
             }
             let ended = Pin::new(&mut connection).poll(cx);
-            let leaves = exit.borrow().as_ref().is_some_and(|exit| heads.flushes() > exit.2);
-            if leaves {
-                return Poll::Ready(None);
+            let Some(link) = link.upgrade() else { return ended.map(Ended::There) };
+            if let Some(exit) = link.take_exit() {
+                return Poll::Ready(Ended::Left(exit));
             }
             let gone = match ended {
-                Poll::Pending if endless.get() => watch.poll_gone(cx).is_ready(),
-                Poll::Pending if waits.is_waiting() => watch.poll_left(cx).is_ready(),
+                Poll::Pending if link.speaks() == Speaks::Endless => link.poll_gone(cx).is_ready(),
+                Poll::Pending if waits.is_waiting() => link.poll_left(cx).is_ready(),
                 _ => false,
             };
             if gone {
-                return Poll::Ready(Some(Ok(())));
+                return Poll::Ready(Ended::There(Ok(())));
             }
-            ended.map(Some)
+            ended.map(Ended::There)
         });
-        let ended = ended.await;
-        drop(watch);
-        match ended {
-            Some(Ok(())) => {}
-            Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
-            None => {
-                if let Some((head, goes_to, _)) = exit.take().map(|exit| *exit) {
-                    // Boxed, so that a connection that stays has no room for it.
-                    Box::pin(leave(&desk, connection.into_parts(), head, goes_to)).await;
-                }
-            }
+        match ended.await {
+            Ended::There(Ok(())) => {}
+            Ended::There(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+            // Boxed, so that a connection that stays has no room for it.
+            Ended::Left(exit) => Box::pin(leave(&desk, connection.into_parts(), exit)).await,
+        }
+        if let Some(link) = link.upgrade() {
+            link.leave();
         }
     });
 }
 
+/// How hyper's part of a connection ended.
+enum Ended {
+    /// With the connection.
+    There(hyper::Result<()>),
+    /// It goes on elsewhere.
+    Left(Exit),
+}
+
 /// Takes a connection out of hyper, which has nothing left to write.
-async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, head: Parts, goes_to: Leave) {
-    let Apart { io, read_buf, .. } = apart;
+async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, Exit { head, goes_to }: Exit) {
+    let Apart { io, read_buf, service, .. } = apart;
+    drop(service);
     let mut socket = io.into_inner();
     match goes_to {
         Leave::Taken(entry) => match socket.into_parts(read_buf.len()) {
-            Ok(socket::Apart { stream, mut permit, request, asked, behind }) => {
+            Ok(socket::Apart { left: Left { stream, mut permit, asked }, request, behind }) => {
                 book(&desk.gateway.metrics().ledger, &mut permit, asked, &entry);
                 let early = [&*read_buf, &*behind].concat();
                 desk.door.enter(Arrival { stream, permit, early, request, head, entry });
@@ -210,15 +186,15 @@ async fn leave<S>(desk: &Desk, apart: Apart<TokioIo<Socket>, S>, head: Parts, go
         Leave::Duplex { peer, times, messages } => {
             let mut bytes = Vec::new();
             takeover::write_head(&mut bytes, &head);
-            socket.expect_no_head();
+            socket.end_http();
             // What was read is a slice of hyper's buffer, which is not to live as long as the connection.
             let early = BytesMut::from(&read_buf[..]);
             drop(read_buf);
             // The client may be gone before it got our answer.
             if socket.write_all(&bytes).await.is_ok() {
                 drop((bytes, head));
-                let tab = Tab { metrics: desk.gateway.metrics().clone(), payer: socket.end_http() };
-                duplex::serve(socket, early, peer, times, messages, Some(tab)).await;
+                socket.link().end_http();
+                duplex::serve(socket, early, peer, times, messages).await;
             }
         }
     }

@@ -10,7 +10,7 @@ mod state;
 mod tests;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     future::poll_fn,
     io,
     pin::Pin,
@@ -22,7 +22,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    task::spawn_local,
     time::Instant,
 };
 
@@ -40,23 +39,13 @@ use crate::lab::{
 pub(super) struct Shaped(Rc<RefCell<State>>);
 
 impl Shaped {
-    /// Shapes an accepted connection as its line says. `keep` is held until the last byte has arrived, and
-    /// `streams` says whether what is written is an answer without an end. Needs a local task set.
-    pub(super) fn new(
-        stream: Rc<TcpStream>,
-        guest: Guest,
-        streams: Rc<Cell<bool>>,
-        keep: impl Sized + 'static,
-    ) -> Self {
+    /// Shapes an accepted connection as its line says. Beside it the task that moves its bytes, until the last one
+    /// has arrived.
+    pub(super) fn new(stream: Rc<TcpStream>, guest: Guest) -> (Self, impl Future<Output = ()>) {
         let socket = Tcp(stream);
         let tcp = socket.clone();
         let reset = move || _ = socket2::SockRef::from(&*tcp.0).set_linger(Some(Duration::ZERO));
-        let (shaped, task) = Self::over(socket, guest, streams, fastrand::Rng::new(), reset);
-        spawn_local(async move {
-            task.await;
-            drop(keep);
-        });
-        shaped
+        Self::over(socket, guest, fastrand::Rng::new(), reset)
     }
 
     /// The same over anything, and the task that moves its bytes. `reset` is called before it is dropped without a
@@ -64,7 +53,6 @@ impl Shaped {
     fn over<S: AsyncRead + AsyncWrite + Unpin>(
         socket: S,
         guest: Guest,
-        streams: Rc<Cell<bool>>,
         random: fastrand::Rng,
         reset: impl FnOnce(),
     ) -> (Self, impl Future<Output = ()>) {
@@ -79,7 +67,7 @@ impl Shaped {
             down: flight(Direction::Down),
             guest,
             held: Vec::new(),
-            streams,
+            streams: false,
             shut: false,
             left: false,
             dead: false,
@@ -123,14 +111,24 @@ impl Shaped {
 
 impl Drop for Shaped {
     fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Shaped {
+    /// What is written from now on is an answer without an end.
+    pub(super) fn streams(&self) {
+        self.0.borrow_mut().streams = true;
+    }
+
+    /// Nothing more is read or written.
+    pub(super) fn leave(&self) {
         let mut state = self.0.borrow_mut();
         state.shut_down();
         state.left = true;
         state.wake_task();
     }
-}
 
-impl Shaped {
     /// Whether nothing more comes.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.0.borrow_mut();

@@ -51,7 +51,7 @@ impl Taken {
     /// A connection's first turn: its head, its hello, and what is pending.
     pub(super) fn enter(&mut self, arrival: Arrival) {
         let Arrival { stream, mut permit, early, request, head, entry } = arrival;
-        permit.figures.take();
+        permit.figures.taken = true;
         if let Some(transport) = entry.kind.counted() {
             self.settings.metrics.flows.of(transport, Path::Taken).subscribers.inc();
         }

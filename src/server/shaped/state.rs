@@ -1,6 +1,6 @@
 //! What the two ends of a shaped connection share: its flights, and who waits for them.
 
-use std::{cell::Cell, io, rc::Rc, task::Waker};
+use std::{io, task::Waker};
 
 use bytes::Bytes;
 use tokio::{io::ReadBuf, time::Instant};
@@ -26,7 +26,7 @@ pub(super) struct State {
     /// What a buffering proxy has of an answer.
     pub(super) held: Vec<u8>,
     /// Whether what is written is an answer without an end.
-    pub(super) streams: Rc<Cell<bool>>,
+    pub(super) streams: bool,
     /// Nothing more is written.
     pub(super) shut: bool,
     /// Nothing more is read or written.
@@ -78,7 +78,7 @@ impl State {
         if bytes.is_empty() {
             return Ok(0);
         }
-        if self.conditions.buffering && self.streams.get() {
+        if self.conditions.buffering && self.streams {
             self.held.extend_from_slice(bytes);
             if self.held.len() >= BUFFER || self.held.ends_with(LAST_CHUNK) {
                 self.release();

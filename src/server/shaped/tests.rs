@@ -1,8 +1,8 @@
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
-    task::LocalSet,
+    task::{LocalSet, spawn_local},
     time::{advance, timeout},
 };
 
@@ -14,7 +14,6 @@ struct Bench {
     client: DuplexStream,
     gateway: Shaped,
     line: Arc<Line>,
-    streams: Rc<Cell<bool>>,
     was_reset: Rc<Cell<bool>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -32,12 +31,11 @@ impl Bench {
     fn with_buffer(conditions: &str, buffer: usize) -> Self {
         let line = Arc::new(Line::new("x", Ports::reserve().unwrap(), &wanted(conditions), Instant::now()));
         let (client, socket) = duplex(buffer);
-        let (streams, was_reset) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(false)));
+        let was_reset = Rc::new(Cell::new(false));
         let reset = was_reset.clone();
         let random = fastrand::Rng::with_seed(3);
-        let (gateway, task) =
-            Shaped::over(socket, line.join(), streams.clone(), random, move || reset.set(true));
-        Self { client, gateway, line, streams, was_reset, task: spawn_local(task) }
+        let (gateway, task) = Shaped::over(socket, line.join(), random, move || reset.set(true));
+        Self { client, gateway, line, was_reset, task: spawn_local(task) }
     }
 
     fn change(&self, conditions: &str) {
@@ -107,8 +105,7 @@ fn connections_share_the_bandwidth() {
         // 100 bytes a millisecond.
         let mut bench = Bench::new(r#"{"down_kbps":800}"#);
         let (mut other_client, socket) = duplex(1 << 20);
-        let (other, task) =
-            Shaped::over(socket, bench.line.join(), Rc::default(), fastrand::Rng::new(), || {});
+        let (other, task) = Shaped::over(socket, bench.line.join(), fastrand::Rng::new(), || {});
         let task = spawn_local(task);
         let began = Instant::now();
         let write = |mut shaped: Shaped| async move {
@@ -277,7 +274,7 @@ fn a_proxy_holds_streams_back() {
         };
         bench.gateway.write_all(b"whole answer").await.unwrap();
         exactly(&mut bench.client, 12).await;
-        bench.streams.set(true);
+        bench.gateway.streams();
         bench.gateway.write_all(&[1; 4000]).await.unwrap();
         assert!(silent(&mut bench.client).await);
         bench.gateway.write_all(&[1; 100]).await.unwrap();

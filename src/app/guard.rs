@@ -3,7 +3,7 @@
 //! Tokens are checked here too once there are any: this is the one place where a request becomes one of
 //! somebody.
 
-use std::{net::IpAddr, time::Duration};
+use std::{future::ready, net::IpAddr, time::Duration};
 
 use axum::{
     extract::{Request, State},
@@ -14,6 +14,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::{FutureExt as _, future::Either};
 use http_body::Body as _;
 use tower_http::cors::{AllowOrigin, CorsLayer, Vary};
 
@@ -61,29 +62,33 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-/// The same, for a request that no page made.
-pub(super) async fn passed<F: Future<Output = Response>>(
+/// The same, for a request that no page made. Not an async function: one would keep room for the request as long as
+/// its answer waits.
+pub(super) fn passed<F: Future<Output = Response>, A: FnOnce(Request) -> F>(
     app: &App,
     request: Request,
-    answer: impl FnOnce(Request) -> F,
-) -> Response {
+    answer: A,
+) -> impl Future<Output = Response> + use<F, A> {
     // The first two have a refusal of their own; who looks after the gateway needs the others then most.
     let own_refusal = ["/v1/sse", "/v1/websocket", "/healthz", "/readyz", "/metrics"];
     let checked = check_head(&request, app.gateway.config())
         .and_then(|()| check_source(&request, &app.gateway))
         .and_then(|()| if own_refusal.contains(&request.uri().path()) { Ok(()) } else { full(&request) });
     let crowded = request.extensions().get::<Crowded>().is_some();
-    let mut response = match checked {
-        Ok(()) => answer(request).await,
-        Err(problem) => problem.into_response(),
+    let metrics = app.gateway.metrics().clone();
+    let answered = match checked {
+        Ok(()) => Either::Left(answer(request)),
+        Err(problem) => Either::Right(ready(problem.into_response())),
     };
-    if let Some(code) = response.extensions().get() {
-        app.gateway.metrics().refused(*code);
-    }
-    if crowded && response.status() != 101 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    answered.map(move |mut response| {
+        if let Some(code) = response.extensions().get() {
+            metrics.refused(*code);
+        }
+        if crowded && response.status() != 101 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    })
 }
 
 /// Refuses a request that came on a connection too many.

@@ -30,7 +30,7 @@ use axum::{
     response::IntoResponse,
     routing::{MethodRouter, get, post},
 };
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::time::{MissedTickBehavior, interval};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -295,33 +295,42 @@ pub(crate) struct Answers {
 impl Answers {
     /// The answer to a request. What is asked most, and by no page, does not go through the layers that are
     /// there for pages, which would cost it as much as the rest.
-    pub(crate) async fn answer(&self, request: Request) -> Response<Body> {
+    pub(crate) fn answer(&self, request: Request) -> LocalBoxFuture<'static, Response<Body>> {
         let app = &self.app;
         let by_page = request.headers().contains_key(header::ORIGIN);
         let path = if by_page { "" } else { request.uri().path() };
-        let answered = match (path, request.method()) {
+        match (path, request.method()) {
             (_, &Method::GET)
                 if app.role != Role::Publish
                     && let Some(transport) = subscribed(path) =>
             {
-                let subscribe = |request| subscribe::serve(transport, State(app.clone()), request);
-                AssertUnwindSafe(guard::passed(app, request, subscribe)).catch_unwind().await
+                let state = State(app.clone());
+                let subscribe = move |request| subscribe::serve(transport, state, request);
+                self.caught(guard::passed(app, request, subscribe))
             }
             ("/v1/publish", &Method::POST) if app.role != Role::Subscribe => {
-                let publish =
-                    |request| publish::serve(State(app.clone()), request).map(IntoResponse::into_response);
-                AssertUnwindSafe(Box::pin(guard::passed(app, request, publish))).catch_unwind().await
+                let state = State(app.clone());
+                let publish = |request| publish::serve(state, request).map(IntoResponse::into_response);
+                self.caught(guard::passed(app, request, publish))
             }
-            _ => {
-                // Boxed, so that what waits for an event has no room for it.
-                let Ok(response) = Box::pin(self.routes.clone().oneshot(request)).await;
-                Ok(response)
-            }
-        };
-        answered.unwrap_or_else(|panic| {
-            app.gateway.metrics().refused(Code::Internal);
-            answer::panicked(panic)
-        })
+            _ => self.routes.clone().oneshot(request).map(|Ok(response)| response).boxed_local(),
+        }
+    }
+
+    /// An answer, or what is said when its making panics.
+    fn caught(
+        &self,
+        answer: impl Future<Output = Response<Body>> + 'static,
+    ) -> LocalBoxFuture<'static, Response<Body>> {
+        let metrics = self.app.gateway.metrics().clone();
+        let caught = AssertUnwindSafe(answer).catch_unwind();
+        let answer = caught.map(move |answered| {
+            answered.unwrap_or_else(|panic| {
+                metrics.refused(Code::Internal);
+                answer::panicked(panic)
+            })
+        });
+        answer.boxed_local()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Subscribing over HTTP: from a request to an answer, or to one without an end.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use axum::{
     body::Body,
@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header},
     response::IntoResponse,
 };
+use futures_util::{FutureExt as _, future::Either};
 
 use super::{App, Role, answer, answer_budget, guard, request};
 use crate::{
@@ -30,27 +31,30 @@ use crate::{
 /// The shortest time-out that a hub keeps: its ticks are coarse.
 const LEAST_TAKEN: Duration = Duration::from_secs(1);
 
-/// Answers a request for events over `transport`.
-pub(super) async fn serve(
+/// Answers a request for events over `transport`. Not an async function: one that waits is to have no room for its
+/// request.
+pub(super) fn serve(
     transport: &'static dyn Transport,
     State(app): State<App>,
     request: Request,
-) -> Response<Body> {
+) -> impl Future<Output = Response<Body>> + Send {
     let waits = request.extensions().get().map_or_else(Waits::default, Waits::clone);
-    // Boxed, so that one that waits has no room for it, and for nothing of its request.
-    match Box::pin(answer(transport, &app, request)).await {
-        Ok(Answer::Now(response)) => response,
-        Ok(Answer::Later(mut feed, budget, timeout)) => {
-            let _waiting = waits.begin();
-            let (batch, goes) = hosted::wait(&mut feed, budget, timeout).await;
-            let mut response = polled(transport, &batch, false);
-            if goes {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
+    let answer = Box::pin(answer(transport, app.clone(), request));
+    answer.then(move |answer| match answer {
+        Ok(Answer::Now(response)) => Either::Left(ready(response)),
+        Ok(Answer::Later(feed, budget, timeout)) => {
+            let waiting = waits.begin();
+            Either::Right(hosted::wait(feed, budget, timeout).map(move |(batch, goes)| {
+                drop(waiting);
+                let mut response = polled(transport, &batch, false);
+                if goes {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }))
         }
-        Err(problem) => refuse(transport, &app, problem),
-    }
+        Err(problem) => Either::Left(ready(refuse(transport, &app, problem))),
+    })
 }
 
 /// What a request gets.
@@ -61,7 +65,7 @@ enum Answer {
     Later(Feed, Budget, Duration),
 }
 
-async fn answer(transport: &'static dyn Transport, app: &App, request: Request) -> Result<Answer, Problem> {
+async fn answer(transport: &'static dyn Transport, app: App, request: Request) -> Result<Answer, Problem> {
     let (_, media_type) = transport.head()[0];
     request::accepts(request.headers(), media_type)?;
     let head_only = request.method() == Method::HEAD;
@@ -85,9 +89,9 @@ async fn answer(transport: &'static dyn Transport, app: &App, request: Request) 
     full?;
     app.gateway.admit()?;
     if head_only {
-        return describe(transport, app, query).map(Answer::Now);
+        return describe(transport, &app, query).map(Answer::Now);
     }
-    open(transport, app, query, taken, in_chunks, tally)
+    open(transport, &app, query, taken, in_chunks, tally)
 }
 
 fn open(

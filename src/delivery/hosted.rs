@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -117,16 +118,18 @@ impl Body for Stream {
 }
 
 /// Waits until a feed has something, the time is up, or the gateway goes; beside it whether it goes.
-pub async fn wait(feed: &mut Feed, budget: Budget, timeout: Duration) -> (Batch, bool) {
-    let delivery = tokio::select! {
-        delivery = feed.next(budget) => Some(delivery),
-        () = sleep(timeout) => None,
-    };
-    match delivery {
-        Some(Delivery::Batch(batch)) => (batch, false),
-        Some(Delivery::Drain) => (feed.read(budget), true),
-        None => (feed.read(budget), false),
-    }
+pub fn wait(mut feed: Feed, budget: Budget, timeout: Duration) -> impl Future<Output = (Batch, bool)> {
+    let mut due = Box::pin(sleep(timeout));
+    poll_fn(move |cx| {
+        Poll::Ready(match feed.poll(cx, budget) {
+            Poll::Ready(Delivery::Batch(batch)) => (batch, false),
+            Poll::Ready(Delivery::Drain) => (feed.read(budget), true),
+            Poll::Pending => {
+                std::task::ready!(due.as_mut().poll(cx));
+                (feed.read(budget), false)
+            }
+        })
+    })
 }
 
 /// A pause of between one and two times `least`, so that those who are told it do not come back at once

@@ -31,7 +31,7 @@ pub struct Waits(Arc<AtomicBool>);
 
 impl Waits {
     /// Says that it waits, until the guard goes.
-    pub fn begin(&self) -> Waiting<'_> {
+    pub fn begin(self) -> Waiting {
         self.0.store(true, Ordering::Relaxed);
         Waiting(self)
     }
@@ -44,9 +44,9 @@ impl Waits {
 
 /// A request that waits.
 #[derive(Debug)]
-pub struct Waiting<'a>(&'a Waits);
+pub struct Waiting(Waits);
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.0.store(false, Ordering::Relaxed);
     }

@@ -4,13 +4,13 @@ use std::{
     convert::Infallible,
     future::{Future as _, pending, poll_fn},
     pin::{Pin, pin},
-    rc::Rc,
+    rc::{Rc, Weak},
     task::Poll,
 };
 
 use axum::body::Body;
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Response, Uri, Version};
 use hyper::{
     body::Incoming,
     server::conn::http1::{self, Parts as Apart},
@@ -22,7 +22,7 @@ use tokio::{io::AsyncWriteExt as _, sync::watch, task::spawn_local};
 use super::{
     IDLE,
     booking::Speaks,
-    link::{Begun, Exit, Left, Links},
+    link::{Begun, Exit, Left, Link, Links},
     socket::{self, Socket},
 };
 use crate::{
@@ -87,26 +87,15 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             let taken = may_take && takeover::is_persistent(request.headers());
             request.extensions_mut().insert(MayLeave { taken, again });
         }
-        let answers = own.answers[role as usize].clone();
+        let answer = own.answers[role as usize].answer(request.map(Body::new));
         let link = service_link.clone();
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
-            let mut response = answers.answer(request.map(Body::new)).await;
-            if let Some(id) = request_id {
-                response.headers_mut().insert(REQUEST_ID, id);
-            }
+            let response = answer.await;
             drop(answering);
-            let Some(link) = link.upgrade() else { return pending().await };
-            let extensions = response.extensions_mut();
-            let (asked, told) = (extensions.remove(), extensions.remove());
-            link.answer(asked.unwrap_or_default(), told.unwrap_or_default());
-            match extensions.remove().and_then(|leaving: Leaving| leaving.take()) {
-                Some(goes_to) => {
-                    link.leave_with(Exit { head: response.into_parts().0, goes_to });
-                    drop(link);
-                    pending().await
-                }
-                None => Ok::<_, Infallible>(response),
+            match answered(&link, response, request_id) {
+                Some(response) => Ok::<_, Infallible>(response),
+                None => pending().await,
             }
         })
     });
@@ -153,7 +142,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             Ended::There(Ok(())) => {}
             Ended::There(Err(error)) => tracing::debug!(%error, "a connection ended early"),
             // Boxed, so that a connection that stays has no room for it.
-            Ended::Left(exit) => Box::pin(leave(&desk, connection.into_parts(), exit)).await,
+            Ended::Left(exit) => Box::pin(leave(&desk, connection.into_parts(), *exit)).await,
         }
         if let Some(link) = link.upgrade() {
             link.leave();
@@ -161,12 +150,32 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     });
 }
 
+/// Notes the answer to the last request of a connection, which hyper is to write; none if it leaves hyper with that.
+fn answered(
+    link: &Weak<Link>,
+    mut response: Response<Body>,
+    request_id: Option<HeaderValue>,
+) -> Option<Response<Body>> {
+    let link = link.upgrade()?;
+    if let Some(id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let extensions = response.extensions_mut();
+    let (asked, told) = (extensions.remove(), extensions.remove());
+    link.answer(asked.unwrap_or_default(), told.unwrap_or_default());
+    let Some(goes_to) = extensions.remove().and_then(|leaving: Leaving| leaving.take()) else {
+        return Some(response);
+    };
+    link.leave_with(Exit { head: response.into_parts().0, goes_to });
+    None
+}
+
 /// How hyper's part of a connection ended.
 enum Ended {
     /// With the connection.
     There(hyper::Result<()>),
     /// It goes on elsewhere.
-    Left(Exit),
+    Left(Box<Exit>),
 }
 
 /// Takes a connection out of hyper, which has nothing left to write.

@@ -171,11 +171,11 @@ impl Link {
     }
 
     /// What it leaves with, if it does now.
-    pub(super) fn take_exit(&self) -> Option<Exit> {
+    pub(super) fn take_exit(&self) -> Option<Box<Exit>> {
         if !self.has_flushed.get() {
             return None;
         }
-        self.own.borrow_mut().exit.take().map(|exit| *exit)
+        self.own.borrow_mut().exit.take()
     }
 
     /// Takes apart a connection that left, and that no line shapes.

@@ -53,6 +53,7 @@ pub(super) struct Socket {
     link: Rc<Link>,
     metrics: Arc<Metrics>,
     /// What was read before hyper had the connection, until it is read.
+    #[expect(clippy::box_collection, reason = "each connection has one, and few have read anything before")]
     read: Option<Box<VecDeque<u8>>>,
     /// The bytes of the last request and what follows, while requests follow; a request that is too
     /// long to be remembered leaves more than [`MAX_REQUEST`].

@@ -79,7 +79,7 @@ fn the_same_is_the_same_and_a_tenth_is_a_tenth() {
     // What a disturbed run says is not to be used, as it says itself: then once more.
     let run = || ran(&[&words[..], &["--server", &program.to_string_lossy()]].concat()).0;
     let mut results = run();
-    for _ in 0..2 {
+    for _ in 0..4 {
         let width = interval::estimate_of(&results.cells[0].repetitions[0].series, Metric::CpuPerDelivery, 1)
             .map_or(f64::INFINITY, |cpu| (cpu.high - cpu.low) / cpu.value);
         if !results.validity.valid || width > STEADY {

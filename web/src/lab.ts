@@ -167,7 +167,10 @@ export class Lab {
       const isStopped = after.stopped.includes(lane.transport);
       if (isStopped !== before.stopped.includes(lane.transport)) {
         if (isStopped) lane.stop();
-        else this.startLane(lane);
+        else {
+          lane.since = performance.now();
+          this.startLane(lane);
+        }
       } else if (lane.transport === 'poll' && differs('poll') && !isStopped) this.startLane(lane);
     }
   }
@@ -329,7 +332,7 @@ export class Lab {
     const from = Math.max(this.since, now - spanFor(this.rate));
     for (const lane of this.lanes) {
       lane.confirm(this.ledger.latest(lane.transport), now);
-      const since = this.isSettling ? now : this.since;
+      const since = this.isSettling ? now : Math.max(this.since, lane.since);
       this.figures.set(lane.transport, measure(lane.record, this.ledger, from, now, since));
     }
     this.tick.value += 1;

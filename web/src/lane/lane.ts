@@ -37,6 +37,8 @@ export class Lane {
   /** What the browser says of its requests, `http/1.1`; empty while it does not. */
   protocol = '';
   onChange: () => void = () => {};
+  /** Started by the viewer: what was published before is late by the stop, not by the transport. */
+  since = 0;
   private told: Exclude<LaneState, 'held'> = 'stopped';
   private connection: Connection | undefined;
   private cursor: string | undefined;

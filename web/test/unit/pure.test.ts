@@ -173,6 +173,13 @@ describe('settings', () => {
   test('nonsense in an address changes nothing, and bounds hold', () => {
     expect(read('rate=fast&preset=x&lang=fr&theme=blue&off=carrier-pigeon&source=9')).toEqual(read(''));
     expect(read('rate=1e9&rtt=-4&loss=2&size=1')).toMatchObject({ rate: 1000, rtt: 0, loss: 0.5, size: 20 });
+    // The gateway would refuse them.
+    expect(read('size=99.9&burst=1.5&rtt=12.5&kbps=0.4')).toMatchObject({
+      size: 100,
+      burst: 2,
+      rtt: 13,
+      kbps: 1,
+    });
   });
 
   test('without lab mode nothing is shaped and nothing is generated unless one asks', () => {

@@ -44,6 +44,8 @@ export class Lab {
   readonly base: URL;
   readonly around: Surroundings;
   figures = new Map<TransportName, Figures>();
+  /** Of which time they are. */
+  span: Span = { from: performance.now(), to: performance.now() };
   readonly cuts: Span[] = [];
   readonly hidden: Span[] = [];
   /** Conditions that changed, as the publisher's line marks them. */
@@ -327,9 +329,11 @@ export class Lab {
     );
   }
 
-  private refresh(): void {
+  /** Takes the figures anew. */
+  refresh(): void {
     const now = performance.now();
     const from = Math.max(this.since, now - spanFor(this.rate));
+    this.span = { from, to: now };
     for (const lane of this.lanes) {
       lane.confirm(this.ledger.latest(lane.transport), now);
       const since = this.isSettling ? now : Math.max(this.since, lane.since);

@@ -70,13 +70,9 @@ export function Fluency() {
   lab.slow.value;
   const longest = lab.meter.longest(performance.now());
   return (
-    <p
-      class="fluency"
-      title={words.framesTitle(longest ? join(duration(longest)) : `< 50\u202fms`)}
-      data-fps={lab.meter.fps}
-      data-longest={longest}
-    >
+    <p class="fluency" data-fps={lab.meter.fps} data-longest={longest}>
       {words.frames(lab.meter.fps)}
+      {longest !== undefined && ` · ${words.longest(longest ? join(duration(longest)) : '< 50\u202fms')}`}
     </p>
   );
 }

@@ -188,7 +188,7 @@ test('a hundred events a second: none is lost, and the page keeps its frames', a
   await lossless(view);
   // On a machine that tests share: a sign of life, not a benchmark.
   expect(Number(await view.page.getAttribute('.fluency', 'data-fps'))).toBeGreaterThan(5);
-  expect(await view.page.textContent('.fluency')).toMatch(/frames\/s/);
+  expect(await view.page.textContent('.fluency')).toMatch(/frames\/s · longest block .*ms$/);
   expect(view.errors).toEqual([]);
 });
 
@@ -521,6 +521,23 @@ test('exports: every event as CSV and JSON, the diagrams as a picture', async ()
   expect(document.lanes[3].events.length).toBeGreaterThanOrEqual(10);
   expect(document.lanes[3].ledger.bytes.payload).toBeGreaterThan(0);
   expect(document.settings).toMatchObject({ rate: 5, rtt: 20, poll: 250 });
+  // The figures can be computed from what stands beside them.
+  const [from, to] = [document.figures_from, document.figures_to].map(Date.parse) as [number, number];
+  const published = new Map(document.events.map(({ id, time }: { id: string; time: string }) => [id, time]));
+  for (const lane of document.lanes) {
+    const late = lane.events
+      .filter(({ id }: { id: string }) => (published.get(id) as string) >= lane.judged_since)
+      .map((event: { staleness_ms: number }) => event.staleness_ms)
+      .toSorted((a: number, b: number) => a - b);
+    expect(lane.figures.staleness_p50_ms, lane.transport).toBe(late[Math.ceil(late.length / 2) - 1]);
+    const asked = lane.requests.filter((at: string) => Date.parse(at) >= from).length;
+    expect(lane.figures.requests_per_minute, lane.transport).toBeCloseTo((asked * 60_000) / (to - from), 0);
+    const sum = (account: { bytes: Record<string, number> } | null) =>
+      Object.values(account?.bytes ?? {}).reduce((all, bytes) => all + bytes, 0);
+    const spent = sum(lane.ledger) - sum(lane.ledger_before);
+    const shown = lane.ledger.events - (lane.ledger_before?.events ?? 0);
+    expect(lane.figures.bytes_per_event, lane.transport).toBeCloseTo(spent / shown, 6);
+  }
   expect(files.PNG?.subarray(1, 4).toString()).toBe('PNG');
   expect(files.PNG?.length).toBeGreaterThan(20_000);
 });

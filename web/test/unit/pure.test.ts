@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { spread } from '../../src/charts/spread.ts';
 import { Clock, parseTime } from '../../src/clock.ts';
 import { account, Ledger, type LedgerDocument, total } from '../../src/ledger.ts';
+import { Meter } from '../../src/meter.ts';
 import { bytes, duration, nice, quantile, roundBytes } from '../../src/numbers.ts';
 import { between } from '../../src/published.ts';
 import { format, KNOBS, nearest, PRESETS, parse, type Surroundings } from '../../src/settings.ts';
@@ -68,6 +69,11 @@ describe('the clock', () => {
     expect(parseTime('2026-11-22T09:31:02.123456Z') - whole).toBeCloseTo(123.456, 3);
     expect(parseTime('2026-11-22T09:31:02Z')).toBe(whole);
   });
+});
+
+test('where the browser does not tell of long tasks, no task is said to be short', () => {
+  // Node.js tells of none.
+  expect(new Meter().longest(0)).toBeUndefined();
 });
 
 test('a gap bounds what lies behind one cursor and not behind the other', () => {

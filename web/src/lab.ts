@@ -11,6 +11,7 @@ import { Log, type Published } from './published.ts';
 import { format, type Settings, type Surroundings } from './settings.ts';
 import { TRANSPORTS, type TransportName } from './transports.ts';
 import { type Span, watchProtocols, watchVisibility } from './watch.ts';
+import { WORDS } from './words/index.ts';
 
 /** How long a cut lasts if nobody ends it, ms. */
 const CUT = 3000;
@@ -18,6 +19,9 @@ const CUT = 3000;
 const KEEP = 20_000;
 /** The line that all tabs share that look for the six connections. */
 const SHARED = 'shared';
+
+/** What the line that tabs share is under. */
+type Network = Pick<Settings, 'rtt' | 'kbps' | 'loss' | 'buffering'>;
 
 /** Everything the page has: its lanes, the stream they show, the network they go over, and what was measured. */
 export class Lab {
@@ -59,6 +63,8 @@ export class Lab {
 
   private readonly control: Control;
   private readonly lines: Lines;
+  /** The other tabs of this browser. They share one line, and whatever one does to it is done to all. */
+  private readonly tabs = new BroadcastChannel('fanlight.shared');
   private start: string | undefined;
   private origins = new Map<string, URL>();
   private timers: ReturnType<typeof setInterval>[] = [];
@@ -96,6 +102,11 @@ export class Lab {
         },
       },
     );
+    this.tabs.onmessage = ({ data }: MessageEvent<Network | boolean>) => {
+      if (!around.hasLab || !this.settings.value.shared) return;
+      if (typeof data !== 'boolean') this.adopt(data);
+      else if (data !== (this.cut.value !== undefined)) this.toggleCut(false);
+    };
     watchVisibility(this.hidden, () => {
       // Lines that nobody asked for while the page slept are gone.
       if (this.start) void this.apply(false);
@@ -138,16 +149,18 @@ export class Lab {
     });
     if (this.around.hasLab) often(KEEP, () => void this.apply(false));
     this.say();
+    this.tell();
   }
 
   /** Changes what is set, and does what follows from it. */
-  change(next: Partial<Settings>, mark?: string): void {
+  change(next: Partial<Settings>, mark?: string, isOurs = true): void {
     const before = this.settings.value;
     const after = { ...before, ...next };
     this.settings.value = after;
     const query = format(after, this.around).toString();
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
     const differs = (...names: (keyof Settings)[]) => names.some((name) => before[name] !== after[name]);
+    if (isOurs && differs('rtt', 'kbps', 'loss', 'buffering', 'shared')) this.tell();
     if (differs('up')) this.say();
     if (differs('source') || (after.source === 'topics' && differs('topics'))) return this.restart();
     if (differs('rate', 'size', 'burst', 'up', 'poll', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
@@ -177,7 +190,7 @@ export class Lab {
     }
   }
 
-  toggleCut(): void {
+  toggleCut(isOurs = true): void {
     clearTimeout(this.cutEnds);
     const now = performance.now();
     if (this.cut.value === undefined) {
@@ -189,6 +202,7 @@ export class Lab {
       if (last) last.to = now;
       this.cut.value = undefined;
     }
+    if (isOurs && this.settings.value.shared) this.tabs.postMessage(this.cut.value !== undefined);
     void this.apply(false);
   }
 
@@ -214,6 +228,22 @@ export class Lab {
     this.lines.leave([SHARED]);
     for (const lane of this.lanes) lane.stop();
     this.control.close();
+    this.tabs.close();
+  }
+
+  /** Tells the other tabs what the line is under that they share. */
+  private tell(): void {
+    const { shared, rtt, kbps, loss, buffering } = this.settings.value;
+    if (this.around.hasLab && shared) this.tabs.postMessage({ rtt, kbps, loss, buffering } satisfies Network);
+  }
+
+  /** Another tab has changed it. */
+  private adopt({ rtt, kbps, loss, buffering }: Network): void {
+    const { settings } = this;
+    const is = settings.value;
+    if (is.rtt === rtt && is.kbps === kbps && is.loss === loss && is.buffering === buffering) return;
+    const mark = WORDS[is.language].shared;
+    this.change({ rtt, kbps, loss, buffering, preset: '' }, mark, false);
   }
 
   /** Another stream: everything begins anew. */

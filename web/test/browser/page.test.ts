@@ -250,6 +250,26 @@ test('one origin for all lanes: a second tab takes the connections, and the page
   expect(await view.page.locator('[data-transport=websocket]').getAttribute('data-state')).toBe('open');
 });
 
+test('tabs that share one line share its network, and its cut', async () => {
+  const { url } = await gateway('demo');
+  const query = 'shared=1&off=chunked,longpoll&rate=5&poll=500&up=0';
+  const view = await open(`${url}/?${query}&rtt=20`);
+  const knob = (page: View['page']) => page.locator('output[for=knob-rtt]').textContent();
+  await view.page.locator('[data-transport=websocket][data-state=open]').waitFor();
+  const tab = await view.page.context().newPage();
+  await tab.goto(`${url}/?${query}&rtt=300`);
+  await expect.poll(() => knob(view.page)).toBe('300\u202fms');
+  expect(new URL(view.page.url()).searchParams.get('rtt')).toBe('300');
+  // Four connections are none too many: slow as the line is, nothing is held back.
+  for (let second = 0; second < 5; second += 1) {
+    await view.page.waitForTimeout(1000);
+    expect(await view.page.textContent('#reading')).not.toMatch(/Six connections/);
+  }
+  await tab.locator('#cut').click();
+  await expect.poll(() => view.page.textContent('.state')).toMatch(/network cut/);
+  await expect.poll(() => view.page.textContent('.state'), { timeout: 20_000 }).toMatch(/3 of 5 connected/);
+});
+
 test('a buffering proxy before a quiet stream: held, and neither broken nor asked again', async () => {
   const { url } = await gateway('demo');
   const view = await open(`${url}/?rate=0.5&rtt=20&poll=1000&up=0`);

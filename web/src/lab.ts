@@ -17,6 +17,8 @@ import { WORDS } from './words/index.ts';
 const CUT = 3000;
 /** How often lines are asked for, so that they stay, ms. */
 const KEEP = 20_000;
+/** An attempt that fails sooner was not merely slow, ms. */
+const REFUSED = 2000;
 /** The line that all tabs share that look for the six connections. */
 const SHARED = 'shared';
 
@@ -137,6 +139,19 @@ export class Lab {
     const count =
       this.log.events.length - 1 - this.log.events.findLastIndex((event) => event.at < now - span);
     return Math.max(0.02, count / (span / 1000));
+  }
+
+  /** Whether a lane has got through to its line, or may still. */
+  get hasReached(): boolean {
+    const running = this.lanes.filter((lane) => lane.state !== 'stopped');
+    return !running.length || running.some((lane) => this.mayReach(lane));
+  }
+
+  private mayReach({ isOpen, record, transport }: Lane): boolean {
+    if (isOpen || record.shown) return true;
+    // A slow line takes its time. What fails at once is refused: there is no such port, or the page is from another.
+    const isRefused = record.exchanges.some((x) => x.isFailed && (x.done ?? Infinity) - x.asked < REFUSED);
+    return !isRefused && this.ledger.latest(transport) !== undefined;
   }
 
   run(): void {

@@ -78,7 +78,7 @@ export const en = {
   hidden: (seconds: string) => `hidden ${seconds}`,
   exportAs: 'Export',
   noLab:
-    'The network cannot be shaped here, since lab mode is off (run fanlight demo, or fanlight serve --lab). A generated stream is published by this page itself.',
+    'The network cannot be shaped here, since lab mode is off, or this page is not open at localhost or 127.0.0.1 (run fanlight demo, or fanlight serve --lab). A generated stream is published by this page itself.',
   published: 'published',
   now: 'now',
   server: 'server',
@@ -149,6 +149,8 @@ export const en = {
   emptyHow: 'Publish something:',
   publishOne: 'Publish one from here',
   refused: 'The gateway refuses:',
+  unreached:
+    'No lane gets through to its line. Lines are ports of their own on the gateway’s host: through another port, forwarded or a proxy’s, the page does not reach them. Open it at the gateway’s own address, or start fanlight serve.',
   gone: 'The gateway cannot be reached. The page tries again by itself.',
 };
 

@@ -71,7 +71,7 @@ export const ko: Words = {
   hidden: (seconds) => `숨김 ${seconds}`,
   exportAs: '내보내기',
   noLab:
-    '랩 모드가 꺼져 있어 네트워크 조건을 바꿀 수 없습니다(fanlight demo 또는 fanlight serve --lab으로 실행하세요). 생성한 스트림은 이 페이지가 직접 발행합니다.',
+    '랩 모드가 꺼져 있거나 이 페이지의 주소가 localhost나 127.0.0.1이 아니라서 네트워크 조건을 바꿀 수 없습니다(fanlight demo 또는 fanlight serve --lab으로 실행하세요). 생성한 스트림은 이 페이지가 직접 발행합니다.',
   published: '발행',
   now: '지금',
   server: '서버',
@@ -142,5 +142,7 @@ export const ko: Words = {
   emptyHow: '이렇게 발행합니다:',
   publishOne: '여기서 하나 발행',
   refused: '게이트웨이가 거절했습니다:',
+  unreached:
+    '회선에 닿는 레인이 없습니다. 회선은 게이트웨이 호스트에 따로 열린 포트라서, 포워딩이나 프록시의 다른 포트로 열면 페이지에서 닿지 못합니다. 게이트웨이의 주소 그대로 열거나 fanlight serve로 시작하세요.',
   gone: '게이트웨이에 닿을 수 없습니다. 페이지가 스스로 다시 시도합니다.',
 };

@@ -270,6 +270,18 @@ test('tabs that share one line share its network, and its cut', async () => {
   await expect.poll(() => view.page.textContent('.state'), { timeout: 20_000 }).toMatch(/3 of 5 connected/);
 });
 
+test('lines that cannot be reached, as through a forwarded port, are told', async () => {
+  const { port } = await gateway('demo');
+  const forwarded = await network(port);
+  const view = await open(`${forwarded.url}/?rtt=0`);
+  await view.page.locator('#unreached').waitFor({ timeout: 40_000 });
+  expect(await view.page.locator('.lane[data-state=open]').count()).toBe(0);
+  const near = await open(`http://127.0.0.1:${port}/?rtt=600&kbps=32`);
+  await near.connected();
+  await near.page.waitForTimeout(13_000);
+  expect(await near.page.locator('#unreached').count()).toBe(0);
+});
+
 test('a buffering proxy before a quiet stream: held, and neither broken nor asked again', async () => {
   const { url } = await gateway('demo');
   const view = await open(`${url}/?rate=0.5&rtt=20&poll=1000&up=0`);

@@ -22,6 +22,9 @@ const REFUSED = 2000;
 /** The line that all tabs share that look for the six connections. */
 const SHARED = 'shared';
 
+/** So many connections a browser opens to one origin over HTTP/1.1. */
+const SIX = 6;
+
 /** What the line that tabs share is under. */
 type Network = Pick<Settings, 'rtt' | 'kbps' | 'loss' | 'buffering'>;
 
@@ -141,6 +144,16 @@ export class Lab {
     return Math.max(0.02, count / (span / 1000));
   }
 
+  /** Whether the shared line has room. A slow line alone may look as if the browser held requests back. */
+  private async look(): Promise<void> {
+    if (!this.around.hasLab || !this.settings.value.shared || !this.isOpen.value) return;
+    const line = await this.lines.read(SHARED).catch(() => undefined);
+    if (!line) return;
+    // A WebSocket is none of the six.
+    const sockets = this.lanes.filter((lane) => lane.transport === 'websocket' && lane.isOpen).length;
+    for (const { record } of this.lanes) record.isRoomy = line.connections - sockets < SIX;
+  }
+
   /** Whether a lane has got through to its line, or may still. */
   get hasReached(): boolean {
     const running = this.lanes.filter((lane) => lane.state !== 'stopped');
@@ -161,6 +174,7 @@ export class Lab {
     often(1000, () => {
       this.slow.value += 1;
       this.forget();
+      void this.look();
     });
     if (this.around.hasLab) often(KEEP, () => void this.apply(false));
     this.say();

@@ -52,7 +52,14 @@ export class Lane {
     this.transport = transport;
     this.log = log;
     this.shape = shape;
-    this.record = new LaneRecord(transport, log, shape);
+    this.record = this.begin();
+  }
+
+  private begin(): LaneRecord {
+    const record = new LaneRecord(this.transport, this.log, this.shape);
+    // Until the gateway has told how many connections there are.
+    record.isRoomy = this.shape.isShaped;
+    return record;
   }
 
   get state(): LaneState {
@@ -141,7 +148,7 @@ export class Lane {
   clear(): void {
     this.stop();
     this.cursor = undefined;
-    this.record = new LaneRecord(this.transport, this.log, this.shape);
+    this.record = this.begin();
   }
 
   /** Sends a message of the viewer's, as this transport can: a frame, or a POST beside the stream. */

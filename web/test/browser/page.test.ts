@@ -250,6 +250,17 @@ test('one origin for all lanes: a second tab takes the connections, and the page
   expect(await view.page.locator('[data-transport=websocket]').getAttribute('data-state')).toBe('open');
 });
 
+test('a slow line of few connections is not taken for six that are taken', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?shared=1&off=chunked,longpoll&rate=5&size=2000&kbps=64&poll=500&up=0`);
+  const said = new Set<string>();
+  for (let second = 0; second < 12; second += 1) {
+    await view.page.waitForTimeout(1000);
+    said.add((await view.page.textContent('#reading')) ?? '');
+  }
+  expect([...said].filter((text) => /Six connections/.test(text))).toEqual([]);
+});
+
 test('tabs that share one line share its network, and its cut', async () => {
   const { url } = await gateway('demo');
   const query = 'shared=1&off=chunked,longpoll&rate=5&poll=500&up=0';

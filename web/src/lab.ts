@@ -25,6 +25,10 @@ const SHARED = 'shared';
 /** So many connections a browser opens to one origin over HTTP/1.1. */
 const SIX = 6;
 
+/** What comes within this is swift, and what came within that is recent; ms. */
+const SWIFT = 300;
+const RECENT = 10_000;
+
 /** What the line that tabs share is under. */
 type Network = Pick<Settings, 'rtt' | 'kbps' | 'loss' | 'buffering'>;
 
@@ -144,14 +148,27 @@ export class Lab {
     return Math.max(0.02, count / (span / 1000));
   }
 
-  /** Whether the shared line has room. A slow line alone may look as if the browser held requests back. */
+  /** Whether the origin that lanes share has room. Slowness alone looks as if the browser held requests back. */
   private async look(): Promise<void> {
-    if (!this.around.hasLab || !this.settings.value.shared || !this.isOpen.value) return;
+    if (!this.settings.value.shared || !this.isOpen.value) return;
+    const hasRoom = this.around.hasLab ? await this.lineHasRoom() : this.isSlow();
+    for (const { record, protocol } of this.lanes) record.isRoomy = hasRoom || /^h[23]/.test(protocol);
+  }
+
+  /** The gateway knows how many connections the line has. */
+  private async lineHasRoom(): Promise<boolean> {
     const line = await this.lines.read(SHARED).catch(() => undefined);
-    if (!line) return;
     // A WebSocket is none of the six.
     const sockets = this.lanes.filter((lane) => lane.transport === 'websocket' && lane.isOpen).length;
-    for (const { record } of this.lanes) record.isRoomy = line.connections - sockets < SIX;
+    return !line || line.connections - sockets < SIX;
+  }
+
+  /** What a network does it does to the WebSocket too; what six connections do it is spared. */
+  private isSlow(): boolean {
+    const since = performance.now() - RECENT;
+    const socket = this.lanes.find((lane) => lane.transport === 'websocket' && lane.isOpen);
+    const recent = socket?.record.arrivals.slice(-200).filter((arrival) => arrival.at > since) ?? [];
+    return !recent.length || recent.some((arrival) => arrival.late > SWIFT);
   }
 
   /** Whether a lane has got through to its line, or may still. */

@@ -61,6 +61,7 @@ function lostSince(record: LaneRecord, from: number): number {
 
 /** Whether the browser holds its requests back, or did a moment ago. */
 function isStarved(record: LaneRecord, now: number): boolean {
+  if (record.isRoomy) return false;
   return (
     record.isHeldBack(now) || record.exchanges.some((x) => x.queued !== undefined && x.asked > now - 10_000)
   );

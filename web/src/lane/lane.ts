@@ -57,8 +57,8 @@ export class Lane {
 
   private begin(): LaneRecord {
     const record = new LaneRecord(this.transport, this.log, this.shape);
-    // Until the gateway has told how many connections there are.
-    record.isRoomy = this.shape.isShaped;
+    // Until something says otherwise.
+    record.isRoomy = true;
     return record;
   }
 

@@ -39,7 +39,7 @@ export class LaneRecord {
   duplicated = 0;
   replayed = 0;
   gaps = 0;
-  /** The gateway has fewer connections over the shared line than the browser opens: nothing is held back. */
+  /** The origin has fewer connections than the browser opens, or is slow by itself: it holds nothing back. */
   isRoomy = false;
   private shape: Shape;
   private log: Log;

@@ -261,6 +261,22 @@ test('a slow line of few connections is not taken for six that are taken', async
   expect([...said].filter((text) => /Six connections/.test(text))).toEqual([]);
 });
 
+test('nor is a network that is slow at times', async () => {
+  const { port, publish } = await gateway('serve');
+  const slow = await network(port, () => (Date.now() % 3000 < 900 ? 1200 : 100));
+  const view = await open(`${slow.url}/?topic=lab/a&poll=1000`);
+  await view.connected();
+  let claims = 0;
+  for (let event = 0; event < 60; event += 1) {
+    await publish('lab/a', event);
+    await view.page.waitForTimeout(250);
+    const reading = (await view.page.textContent('#reading')) ?? '';
+    if (event > 20 && /Six connections/.test(reading)) claims += 1;
+  }
+  // Before the WebSocket has felt it, too, one cannot know.
+  expect(claims).toBeLessThan(10);
+});
+
 test('tabs that share one line share its network, and its cut', async () => {
   const { url } = await gateway('demo');
   const query = 'shared=1&off=chunked,longpoll&rate=5&poll=500&up=0';

@@ -1,5 +1,5 @@
 import type { Lab } from './lab.ts';
-import { PARTS } from './ledger.ts';
+import { type Account, PARTS } from './ledger.ts';
 import type { Stage } from './stage.ts';
 import { TRANSPORTS } from './transports.ts';
 
@@ -39,10 +39,23 @@ function quoted(topic: string): string {
 
 /** The conditions, the figures, the ledgers and every event: enough to compute it all again. */
 export function asJson(lab: Lab): string {
+  lab.refresh();
   const { uncertainty, offset } = lab.clock;
-  const lanes = lab.lanes.map(({ transport, record, protocol, state }) => {
+  const { from, to } = lab.span;
+  /** The page's clock as the gateway's. */
+  const iso = (at: number) => new Date(at + offset).toISOString();
+  const booked = (account: Account | undefined) =>
+    account
+      ? {
+          at: iso(account.at),
+          events: account.events,
+          requests: account.requests,
+          segments: account.segments,
+          bytes: account.bytes,
+        }
+      : null;
+  const lanes = lab.lanes.map(({ transport, record, protocol, state, since }) => {
     const figures = lab.figures.get(transport);
-    const account = lab.ledger.latest(transport);
     return {
       transport,
       state,
@@ -57,14 +70,12 @@ export function asJson(lab: Lab): string {
         missed: figures.missed,
         duplicated: figures.duplicated,
       },
-      ledger: account
-        ? {
-            events: account.events,
-            requests: account.requests,
-            segments: account.segments,
-            bytes: account.bytes,
-          }
-        : null,
+      // Staleness is of what was published since then, the conditions being those that are set.
+      judged_since: iso(Math.max(lab.since, since)),
+      ledger: booked(lab.ledger.latest(transport)),
+      // What was booked until the figures begin: they are of the difference.
+      ledger_before: booked(lab.ledger.before(transport, from)),
+      requests: record.requests.map(iso),
       events: record.arrivals.map(({ event, late, isReplayed }) => ({
         id: event.id,
         staleness_ms: late,
@@ -78,6 +89,8 @@ export function asJson(lab: Lab): string {
     browser: navigator.userAgent,
     address: location.href,
     settings,
+    figures_from: iso(from),
+    figures_to: iso(to),
     clock: {
       offset_ms: uncertainty === undefined ? null : offset - performance.timeOrigin,
       uncertainty_ms: uncertainty ?? null,

@@ -11,13 +11,26 @@ import { Log, type Published } from './published.ts';
 import { format, type Settings, type Surroundings } from './settings.ts';
 import { TRANSPORTS, type TransportName } from './transports.ts';
 import { type Span, watchProtocols, watchVisibility } from './watch.ts';
+import { WORDS } from './words/index.ts';
 
 /** How long a cut lasts if nobody ends it, ms. */
 const CUT = 3000;
 /** How often lines are asked for, so that they stay, ms. */
 const KEEP = 20_000;
+/** An attempt that fails sooner was not merely slow, ms. */
+const REFUSED = 2000;
 /** The line that all tabs share that look for the six connections. */
 const SHARED = 'shared';
+
+/** So many connections a browser opens to one origin over HTTP/1.1. */
+const SIX = 6;
+
+/** What comes within this is swift, and what came within that is recent; ms. */
+const SWIFT = 300;
+const RECENT = 10_000;
+
+/** What the line that tabs share is under. */
+type Network = Pick<Settings, 'rtt' | 'kbps' | 'loss' | 'buffering'>;
 
 /** Everything the page has: its lanes, the stream they show, the network they go over, and what was measured. */
 export class Lab {
@@ -44,6 +57,8 @@ export class Lab {
   readonly base: URL;
   readonly around: Surroundings;
   figures = new Map<TransportName, Figures>();
+  /** Of which time they are. */
+  span: Span = { from: performance.now(), to: performance.now() };
   readonly cuts: Span[] = [];
   readonly hidden: Span[] = [];
   /** Conditions that changed, as the publisher's line marks them. */
@@ -57,6 +72,8 @@ export class Lab {
 
   private readonly control: Control;
   private readonly lines: Lines;
+  /** The other tabs of this browser. They share one line, and whatever one does to it is done to all. */
+  private readonly tabs = new BroadcastChannel('fanlight.shared');
   private start: string | undefined;
   private origins = new Map<string, URL>();
   private timers: ReturnType<typeof setInterval>[] = [];
@@ -94,6 +111,11 @@ export class Lab {
         },
       },
     );
+    this.tabs.onmessage = ({ data }: MessageEvent<Network | boolean>) => {
+      if (!around.hasLab || !this.settings.value.shared) return;
+      if (typeof data !== 'boolean') this.adopt(data);
+      else if (data !== (this.cut.value !== undefined)) this.toggleCut(false);
+    };
     watchVisibility(this.hidden, () => {
       // Lines that nobody asked for while the page slept are gone.
       if (this.start) void this.apply(false);
@@ -126,6 +148,42 @@ export class Lab {
     return Math.max(0.02, count / (span / 1000));
   }
 
+  /** Whether the origin that lanes share has room. Slowness alone looks as if the browser held requests back. */
+  private async look(): Promise<void> {
+    if (!this.settings.value.shared || !this.isOpen.value) return;
+    const hasRoom = this.around.hasLab ? await this.lineHasRoom() : this.isSlow();
+    for (const { record, protocol } of this.lanes) record.isRoomy = hasRoom || /^h[23]/.test(protocol);
+  }
+
+  /** The gateway knows how many connections the line has. */
+  private async lineHasRoom(): Promise<boolean> {
+    const line = await this.lines.read(SHARED).catch(() => undefined);
+    // A WebSocket is none of the six.
+    const sockets = this.lanes.filter((lane) => lane.transport === 'websocket' && lane.isOpen).length;
+    return !line || line.connections - sockets < SIX;
+  }
+
+  /** What a network does it does to the WebSocket too; what six connections do it is spared. */
+  private isSlow(): boolean {
+    const since = performance.now() - RECENT;
+    const socket = this.lanes.find((lane) => lane.transport === 'websocket' && lane.isOpen);
+    const recent = socket?.record.arrivals.slice(-200).filter((arrival) => arrival.at > since) ?? [];
+    return !recent.length || recent.some((arrival) => arrival.late > SWIFT);
+  }
+
+  /** Whether a lane has got through to its line, or may still. */
+  get hasReached(): boolean {
+    const running = this.lanes.filter((lane) => lane.state !== 'stopped');
+    return !running.length || running.some((lane) => this.mayReach(lane));
+  }
+
+  private mayReach({ isOpen, record, transport }: Lane): boolean {
+    if (isOpen || record.shown) return true;
+    // A slow line takes its time. What fails at once is refused: there is no such port, or the page is from another.
+    const isRefused = record.exchanges.some((x) => x.isFailed && (x.done ?? Infinity) - x.asked < REFUSED);
+    return !isRefused && this.ledger.latest(transport) !== undefined;
+  }
+
   run(): void {
     this.restart();
     const often = (ms: number, act: () => void) => this.timers.push(setInterval(act, ms));
@@ -133,19 +191,22 @@ export class Lab {
     often(1000, () => {
       this.slow.value += 1;
       this.forget();
+      void this.look();
     });
     if (this.around.hasLab) often(KEEP, () => void this.apply(false));
     this.say();
+    this.tell();
   }
 
   /** Changes what is set, and does what follows from it. */
-  change(next: Partial<Settings>, mark?: string): void {
+  change(next: Partial<Settings>, mark?: string, isOurs = true): void {
     const before = this.settings.value;
     const after = { ...before, ...next };
     this.settings.value = after;
     const query = format(after, this.around).toString();
     history.replaceState(null, '', query ? `?${query}` : location.pathname);
     const differs = (...names: (keyof Settings)[]) => names.some((name) => before[name] !== after[name]);
+    if (isOurs && differs('rtt', 'kbps', 'loss', 'buffering', 'shared')) this.tell();
     if (differs('up')) this.say();
     if (differs('source') || (after.source === 'topics' && differs('topics'))) return this.restart();
     if (differs('rate', 'size', 'burst', 'up', 'poll', 'rtt', 'kbps', 'loss', 'buffering', 'shared')) {
@@ -167,12 +228,15 @@ export class Lab {
       const isStopped = after.stopped.includes(lane.transport);
       if (isStopped !== before.stopped.includes(lane.transport)) {
         if (isStopped) lane.stop();
-        else this.startLane(lane);
+        else {
+          lane.since = performance.now();
+          this.startLane(lane);
+        }
       } else if (lane.transport === 'poll' && differs('poll') && !isStopped) this.startLane(lane);
     }
   }
 
-  toggleCut(): void {
+  toggleCut(isOurs = true): void {
     clearTimeout(this.cutEnds);
     const now = performance.now();
     if (this.cut.value === undefined) {
@@ -184,6 +248,7 @@ export class Lab {
       if (last) last.to = now;
       this.cut.value = undefined;
     }
+    if (isOurs && this.settings.value.shared) this.tabs.postMessage(this.cut.value !== undefined);
     void this.apply(false);
   }
 
@@ -209,6 +274,22 @@ export class Lab {
     this.lines.leave([SHARED]);
     for (const lane of this.lanes) lane.stop();
     this.control.close();
+    this.tabs.close();
+  }
+
+  /** Tells the other tabs what the line is under that they share. */
+  private tell(): void {
+    const { shared, rtt, kbps, loss, buffering } = this.settings.value;
+    if (this.around.hasLab && shared) this.tabs.postMessage({ rtt, kbps, loss, buffering } satisfies Network);
+  }
+
+  /** Another tab has changed it. */
+  private adopt({ rtt, kbps, loss, buffering }: Network): void {
+    const { settings } = this;
+    const is = settings.value;
+    if (is.rtt === rtt && is.kbps === kbps && is.loss === loss && is.buffering === buffering) return;
+    const mark = WORDS[is.language].shared;
+    this.change({ rtt, kbps, loss, buffering, preset: '' }, mark, false);
   }
 
   /** Another stream: everything begins anew. */
@@ -324,12 +405,14 @@ export class Lab {
     );
   }
 
-  private refresh(): void {
+  /** Takes the figures anew. */
+  refresh(): void {
     const now = performance.now();
     const from = Math.max(this.since, now - spanFor(this.rate));
+    this.span = { from, to: now };
     for (const lane of this.lanes) {
       lane.confirm(this.ledger.latest(lane.transport), now);
-      const since = this.isSettling ? now : this.since;
+      const since = this.isSettling ? now : Math.max(this.since, lane.since);
       this.figures.set(lane.transport, measure(lane.record, this.ledger, from, now, since));
     }
     this.tick.value += 1;

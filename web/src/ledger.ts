@@ -97,16 +97,20 @@ export class Ledger {
     return this.accounts.get(name)?.at(-1);
   }
 
+  /** The one that what was booked after `from` is compared with; undefined where that is all. */
+  before(name: TransportName, from: number): Account | undefined {
+    return this.accounts.get(name)?.findLast((account) => account.at <= from);
+  }
+
   since(name: TransportName, from: number): Account[] {
     return this.accounts.get(name)?.filter((account) => account.at >= from) ?? [];
   }
 
   /** What was booked after `from`; undefined where the gateway has told nothing. */
   between(name: TransportName, from: number): Account | undefined {
-    const kept = this.accounts.get(name) ?? [];
-    const last = kept.at(-1);
+    const last = this.latest(name);
     if (!last) return;
-    const first = kept.findLast((account) => account.at <= from);
+    const first = this.before(name, from);
     if (!first) return last;
     const bytes = nothing();
     for (const part of PARTS) bytes[part] = last.bytes[part] - first.bytes[part];

@@ -5,10 +5,11 @@ export class Meter {
   private frames = 0;
   private second = 0;
   private blocks: { at: number; ms: number }[] = [];
+  /** Chromium alone tells of tasks over 50 ms. */
+  private tells = PerformanceObserver.supportedEntryTypes.includes('longtask');
 
   constructor() {
-    // Chromium alone tells of tasks over 50 ms.
-    if (PerformanceObserver.supportedEntryTypes.includes('longtask'))
+    if (this.tells)
       new PerformanceObserver((list) => {
         for (const entry of list.getEntries())
           this.blocks.push({ at: entry.startTime + entry.duration, ms: entry.duration });
@@ -24,8 +25,9 @@ export class Meter {
     this.second = now;
   }
 
-  /** Of the last minute, ms; 0 if none was over 50 ms. */
-  longest(now: number): number {
+  /** Of the last minute, ms; 0 if none was over 50 ms, undefined where the browser does not tell. */
+  longest(now: number): number | undefined {
+    if (!this.tells) return;
     this.blocks = this.blocks.filter((block) => block.at > now - 60_000);
     return this.blocks.reduce((most, block) => Math.max(most, block.ms), 0);
   }

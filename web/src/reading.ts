@@ -1,7 +1,7 @@
-import type { Figures } from './figures.ts';
+import { type Figures, spanFor } from './figures.ts';
 import { duration, join } from './numbers.ts';
 import type { Settings } from './settings.ts';
-import type { TransportName } from './transports.ts';
+import { isCollected, TRANSPORTS, type TransportName } from './transports.ts';
 import { knobText } from './view/knob.ts';
 import { WORDS } from './words/index.ts';
 
@@ -18,17 +18,23 @@ export interface Seen {
   /** Since the last cut ended, ms; undefined if there was none. */
   sinceCut: number | undefined;
   isReconnecting: boolean;
+  /** Neither the page nor a lane reaches the gateway. */
+  isGone: boolean;
   /** Of the last cut: the most events that a lane was given again, and that a lane lost. */
   replayed: number;
   missed: number;
-  /** The tab was hidden so long, and is back since; ms. */
-  hidden: { ms: number; ago: number; polls: number; expected: number } | undefined;
+  /** Under the present conditions, lately: lanes that were told of a gap, and the most events that one lost. */
+  gaps: { lanes: readonly TransportName[]; most: number };
+  /** The tab was hidden so long, and is back since; ms. What a lane lost meanwhile. */
+  hidden: { ms: number; ago: number; polls: number; expected: number; missed: number } | undefined;
   /** Whether something was published before the conditions that are judged. */
   hasChanged: boolean;
   /** Lanes whose request the browser holds back. */
   starved: readonly TransportName[];
 }
 
+/** So long the end of a cut is the news; until then what it held up has come. ms. */
+const NEWS = 10_000;
 const AND = new Intl.ListFormat('en-GB');
 
 /** Whatever is most worth saying, from the figures alone. */
@@ -55,38 +61,57 @@ function facts(seen: Seen) {
     every: knobText('poll', settings.poll, words),
     rate: knobText('rate', rate, words),
     loss: knobText('loss', settings.loss, words),
-    hasShown: (names: readonly TransportName[]) =>
-      names.every((name) => !Number.isNaN(of(name)?.p50 ?? Number.NaN)),
+    running: running(seen),
+    silent: silent(seen),
     which: which(seen),
   };
 }
 
+function running({ settings }: Seen): readonly TransportName[] {
+  return TRANSPORTS.filter((name) => !settings.stopped.includes(name));
+}
+
+function hasShown({ figures }: Seen, name: TransportName): boolean {
+  return !Number.isNaN(figures.get(name)?.p50 ?? Number.NaN);
+}
+
+/** What a proxy that buffers has let nothing through of. */
+function silent(seen: Seen): readonly TransportName[] {
+  return running(seen).filter((name) => isCollected(name) && !hasShown(seen, name));
+}
+
 function which(seen: Seen) {
   const { settings, figures, sinceCut, hidden } = seen;
-  const has = (name: TransportName) => !Number.isNaN(figures.get(name)?.p50 ?? Number.NaN);
+  const lanes = running(seen);
+  const has = (...names: TransportName[]) =>
+    names.every((name) => lanes.includes(name) && hasShown(seen, name));
+  if (!lanes.length) return 'stopped';
   if (seen.isCut) return 'cut';
-  if (sinceCut !== undefined && sinceCut < 10_000) {
+  if (sinceCut !== undefined && sinceCut < NEWS) {
     if (seen.isReconnecting) return 'back';
     if (seen.missed) return 'lost';
     if (seen.replayed) return 'replayed';
   }
+  if (seen.isGone) return 'gone';
   if (hidden && hidden.ago < 20_000) return 'hidden';
   if (seen.starved.length) return 'starved';
-  if (![...figures.values()].some((f) => f.events > 0)) return seen.hasChanged ? 'changed' : 'nothing';
-  if (
-    settings.buffering &&
-    has('longpoll') &&
-    has('websocket') &&
-    !has('sse') &&
-    !settings.stopped.includes('sse')
-  )
-    return 'held';
-  if (!has('poll') || !has('websocket') || !has('sse')) return 'some';
-  if (settings.buffering) return 'buffering';
-  if (settings.loss >= 0.01) return 'loss';
-  if ((figures.get('poll')?.emptyShare ?? 0) >= 0.6) return 'empty';
-  if (seen.rate >= 18) return 'fast';
-  return 'usual';
+  if (seen.gaps.most) return 'gaps';
+  if (!lanes.some((name) => (figures.get(name)?.events ?? 0) > 0))
+    return seen.hasChanged ? 'changed' : 'nothing';
+  if (settings.buffering && has('longpoll', 'websocket') && silent(seen).length) return 'held';
+  if (!has(...lanes)) return 'some';
+  if (settings.buffering) return has('longpoll', 'chunked', 'sse', 'websocket') ? 'buffering' : 'each';
+  // What a cut held up is late by the cut, not by a lost segment.
+  const isCalm = sinceCut === undefined || sinceCut > spanFor(seen.rate) + NEWS;
+  if (settings.loss >= 0.01 && isCalm && has('poll', 'websocket')) return 'loss';
+  if ((figures.get('poll')?.emptyShare ?? 0) >= 0.6 && has('poll', 'websocket')) return 'empty';
+  if (!has('poll', 'longpoll', 'sse', 'websocket')) return 'each';
+  return seen.rate >= 18 ? 'fast' : 'usual';
+}
+
+/** Among words, an abbreviation. */
+function inSentence(name: TransportName): string {
+  return name === 'sse' ? 'SSE' : name;
 }
 
 function english(seen: Seen): Sentence {
@@ -104,6 +129,14 @@ function english(seen: Seen): Sentence {
         ['waits in the log'],
         '.',
       ];
+    case 'stopped':
+      return ['Every lane is stopped.'];
+    case 'gone':
+      return [
+        'Neither the page nor a lane reaches the gateway: every screen ',
+        ['stands still'],
+        ' at what came last.',
+      ];
     case 'back':
       return ['The network is back. The subscribers are reconnecting, each with its cursor.'];
     case 'lost':
@@ -119,11 +152,14 @@ function english(seen: Seen): Sentence {
         '; nothing was lost.',
       ];
     case 'hidden': {
-      const { ms, polls, expected } = seen.hidden as NonNullable<Seen['hidden']>;
+      const { ms, polls, expected, missed } = seen.hidden as NonNullable<Seen['hidden']>;
+      const asked = `: polls went out ${polls} times where ${expected} were due`;
+      const why = polls < expected ? ', since browsers slow the timers of hidden pages' : '';
       return [
         'The tab was hidden for ',
         [join(duration(ms))],
-        `: polls went out ${polls} times where ${expected} were due, since browsers slow the timers of hidden pages; nothing was lost.`,
+        f.running.includes('poll') ? asked + why : '',
+        missed ? `; up to ${missed} events were lost, and a gap told so.` : '; nothing was lost.',
       ];
     }
     case 'starved':
@@ -131,6 +167,11 @@ function english(seen: Seen): Sentence {
         'Six connections to this origin are taken: the browser ',
         [`holds ${AND.format(seen.starved)} back`],
         ', without an error. A WebSocket is none of the six; over HTTP/2 all share one.',
+      ];
+    case 'gaps':
+      return [
+        [`Up to ${seen.gaps.most} events are lost`],
+        ` to ${AND.format(seen.gaps.lanes)}: the gateway had them no more when they were due, and said so by a gap.`,
       ];
     case 'changed':
       return ['The conditions have changed: what is ', ['published from now on'], ' is judged by them.'];
@@ -141,7 +182,7 @@ function english(seen: Seen): Sentence {
     case 'held':
       return [
         'A proxy holds streams back until 4 kB have come: ',
-        ['SSE has shown nothing yet'],
+        [`${AND.format(f.silent.map(inSentence))} ${f.silent.length > 1 ? 'have' : 'has'} shown nothing yet`],
         `. Long polling ends each answer and so passes, ${f.late('longpoll')} late; WebSocket is ${f.late('websocket')} late.`,
       ];
     case 'buffering':
@@ -168,6 +209,14 @@ function english(seen: Seen): Sentence {
         ...cost,
         'still shows events ',
         [`${f.late('poll')} late`],
+        '.',
+      ];
+    case 'each':
+      return [
+        `At ${f.rate}, `,
+        ...f.running.flatMap(
+          (name, at): Sentence => [at ? `, ${name} ` : `${name} is `, [f.late(name)], at ? '' : ' late'],
+        ),
         '.',
       ];
     case 'fast':
@@ -209,6 +258,10 @@ function korean(seen: Seen): Sentence {
   switch (f.which) {
     case 'cut':
       return ['네트워크가 끊겼다. 화면은 모두 멈췄고, 그동안 발행된 것은 ', ['로그에서 기다린다'], '.'];
+    case 'stopped':
+      return ['모든 레인이 중지되어 있다.'];
+    case 'gone':
+      return ['페이지도 레인도 게이트웨이에 닿지 못한다. 화면은 모두 마지막에 온 것에 ', ['멈춰 있다'], '.'];
     case 'back':
       return ['네트워크가 돌아왔다. 구독자들이 저마다의 커서를 들고 다시 잇는 중이다.'];
     case 'lost':
@@ -224,11 +277,14 @@ function korean(seen: Seen): Sentence {
         ' 하나도 잃지 않았다.',
       ];
     case 'hidden': {
-      const { ms, polls, expected } = seen.hidden as NonNullable<Seen['hidden']>;
+      const { ms, polls, expected, missed } = seen.hidden as NonNullable<Seen['hidden']>;
+      const why = polls < expected ? '브라우저가 숨은 페이지의 타이머를 늦추어 ' : '';
       return [
         '탭이 ',
         [join(duration(ms))],
-        ` 동안 숨어 있었다. 브라우저가 숨은 페이지의 타이머를 늦추어 폴링은 ${expected}번 할 것을 ${polls}번 했지만, 잃은 것은 없다.`,
+        ' 동안 숨어 있었다. ',
+        f.running.includes('poll') ? `${why}폴링은 ${expected}번 할 것을 ${polls}번 했다. ` : '',
+        missed ? `많게는 ${missed}개를 잃었고, 갭으로 통보받았다.` : '잃은 것은 없다.',
       ];
     }
     case 'starved':
@@ -236,6 +292,12 @@ function korean(seen: Seen): Sentence {
         '이 오리진으로 가는 연결 여섯 개가 다 찼다. 브라우저는 오류도 없이 ',
         [`${seen.starved.join(', ')}의 요청을 붙들어 둔다`],
         '. WebSocket은 여섯에 들지 않고, HTTP/2에서는 모두가 연결 하나를 나눠 쓴다.',
+      ];
+    case 'gaps':
+      return [
+        `${seen.gaps.lanes.join(', ')}: `,
+        [`많게는 ${seen.gaps.most}개를 잃었다`],
+        '. 보낼 차례에는 게이트웨이에 더 이상 없었고, 갭으로 통보받았다.',
       ];
     case 'changed':
       return ['조건이 바뀌었다. ', ['지금부터 발행되는 것'], '으로 새로 잰다.'];
@@ -246,7 +308,7 @@ function korean(seen: Seen): Sentence {
     case 'held':
       return [
         '프록시가 4 kB가 모일 때까지 스트림을 붙든다. ',
-        ['SSE는 아직 아무것도 보여 주지 못했다'],
+        [`${f.silent.map(inSentence).join(', ')} 쪽은 아직 아무것도 보여 주지 못했다`],
         `. 롱폴링은 응답이 끝나므로 그대로 지나가 ${f.late('longpoll')}, WebSocket은 ${f.late('websocket')} 늦다.`,
       ];
     case 'buffering':
@@ -274,6 +336,12 @@ function korean(seen: Seen): Sentence {
         '이벤트를 ',
         [`${f.late('poll')} 늦게`],
         ' 보여 준다.',
+      ];
+    case 'each':
+      return [
+        `${rate}를 발행할 때 지연(p50)은 `,
+        ...f.running.flatMap((name, at): Sentence => [`${at ? ', ' : ''}${name} `, [f.late(name)]]),
+        '이다.',
       ];
     case 'fast':
       return [

@@ -128,6 +128,9 @@ const LIMITS: Record<KnobName | 'window', readonly [least: number, most: number]
   window: [2, 30],
 };
 
+/** What the gateway takes in whole numbers. A fraction counts up, so that none becomes 0, which is no bound. */
+const WHOLE: ReadonlySet<string> = new Set<KnobName>(['size', 'burst', 'rtt', 'kbps']);
+
 /** Reads an address's query; what is not understood is left at its default. */
 export function parse(query: URLSearchParams, around: Surroundings): Settings {
   const settings = defaults(around);
@@ -154,7 +157,7 @@ export function parse(query: URLSearchParams, around: Surroundings): Settings {
     const value = Number(text);
     if (!text || !Number.isFinite(value)) continue;
     const [least, most] = LIMITS[name];
-    settings[name] = Math.min(most, Math.max(least, value));
+    settings[name] = Math.min(most, Math.max(least, WHOLE.has(name) ? Math.ceil(value) : value));
     if (name !== 'window') settings.preset = '';
   }
   settings.buffering = query.get('buffering') === '1';

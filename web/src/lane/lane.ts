@@ -37,6 +37,8 @@ export class Lane {
   /** What the browser says of its requests, `http/1.1`; empty while it does not. */
   protocol = '';
   onChange: () => void = () => {};
+  /** Started by the viewer: what was published before is late by the stop, not by the transport. */
+  since = 0;
   private told: Exclude<LaneState, 'held'> = 'stopped';
   private connection: Connection | undefined;
   private cursor: string | undefined;
@@ -50,7 +52,14 @@ export class Lane {
     this.transport = transport;
     this.log = log;
     this.shape = shape;
-    this.record = new LaneRecord(transport, log, shape);
+    this.record = this.begin();
+  }
+
+  private begin(): LaneRecord {
+    const record = new LaneRecord(this.transport, this.log, this.shape);
+    // Until something says otherwise.
+    record.isRoomy = true;
+    return record;
   }
 
   get state(): LaneState {
@@ -139,7 +148,7 @@ export class Lane {
   clear(): void {
     this.stop();
     this.cursor = undefined;
-    this.record = new LaneRecord(this.transport, this.log, this.shape);
+    this.record = this.begin();
   }
 
   /** Sends a message of the viewer's, as this transport can: a frame, or a POST beside the stream. */

@@ -39,6 +39,8 @@ export class LaneRecord {
   duplicated = 0;
   replayed = 0;
   gaps = 0;
+  /** The origin has fewer connections than the browser opens, or is slow by itself: it holds nothing back. */
+  isRoomy = false;
   private shape: Shape;
   private log: Log;
   private open: Exchange | undefined;
@@ -70,7 +72,7 @@ export class LaneRecord {
    */
   isHeldBack(now: number): boolean {
     const exchange = this.open;
-    if (!this.shape.shared || !exchange || exchange.opened !== undefined || this.transport === 'websocket')
+    if (!this.isCrowded || !exchange || exchange.opened !== undefined || this.transport === 'websocket')
       return false;
     // A proxy that buffers holds a stream's head as well.
     if (this.isBuffered) return false;
@@ -79,6 +81,10 @@ export class LaneRecord {
     if (this.transport !== 'longpoll') return true;
     const first = this.pending.values().next().value;
     return first !== undefined && now - Math.max(first.event.at, exchange.asked) > patience;
+  }
+
+  private get isCrowded(): boolean {
+    return this.shape.shared && !this.isRoomy;
   }
 
   get isLossy(): boolean {
@@ -198,7 +204,7 @@ export class LaneRecord {
       exchange.handshake = exchange.asked;
       exchange.asked += trip / 2;
     } else if (isImmediate && this.isStalled(trip - 2 * delay)) exchange.lost = 'answer';
-    else if (this.transport === 'poll' && this.shape.shared && trip > 2 * delay + HELD_BACK) {
+    else if (this.transport === 'poll' && this.isCrowded && trip > 2 * delay + HELD_BACK) {
       exchange.queued = exchange.asked;
       exchange.asked = at - 2 * delay;
     }
@@ -304,7 +310,7 @@ export class LaneRecord {
   /** A long poll that was not answered although something was there had not left the browser. */
   private unqueue(exchange: Exchange, published: number, at: number): void {
     const delay = this.delay.value;
-    if (!this.shape.shared || exchange.queued !== undefined || exchange.opened === undefined) return;
+    if (!this.isCrowded || exchange.queued !== undefined || exchange.opened === undefined) return;
     if (at - Math.max(published, exchange.reached) - delay < HELD_BACK) return;
     exchange.queued = exchange.asked;
     exchange.asked = exchange.opened - 2 * delay;

@@ -18,6 +18,9 @@ export function Reading() {
   );
 }
 
+/** In which the slowest line would have brought something to the gateway, ms. */
+const PATIENCE = 12_000;
+
 /** What went wrong, and what to do where nothing was published. */
 export function Notices() {
   const { lab, words } = usePage();
@@ -32,6 +35,13 @@ export function Notices() {
   // `demo` publishes them once a second.
   const isHostless =
     source === 'host' && lab.isOpen.value && !lab.log.count && performance.now() - lab.since > 4000;
+  // The gateway has set the lines up, and nothing has come over any of them.
+  const isUnreached =
+    lab.around.hasLab &&
+    lab.isOpen.value &&
+    lab.cut.value === undefined &&
+    !lab.hasReached &&
+    performance.now() - lab.since > PATIENCE;
   const topic = topics.find((pattern) => !pattern.includes('*')) ?? 'lab/hello';
   const command = `curl -d '{"hello":"world"}' -H 'content-type: application/json' '${new URL(`v1/publish?topic=${encodeURIComponent(topic).replaceAll('%2F', '/').replaceAll("'", '%27')}`, lab.base)}'`;
   return (
@@ -44,6 +54,11 @@ export function Notices() {
       {problem && (
         <p class="notice bad" role="alert" id="problem">
           {words.refused} {problem}
+        </p>
+      )}
+      {isUnreached && (
+        <p class="notice bad" role="alert" id="unreached">
+          {words.unreached}
         </p>
       )}
       {isHostless && <p class="notice">{words.emptyHost}</p>}
@@ -70,13 +85,9 @@ export function Fluency() {
   lab.slow.value;
   const longest = lab.meter.longest(performance.now());
   return (
-    <p
-      class="fluency"
-      title={words.framesTitle(longest ? join(duration(longest)) : `< 50\u202fms`)}
-      data-fps={lab.meter.fps}
-      data-longest={longest}
-    >
+    <p class="fluency" data-fps={lab.meter.fps} data-longest={longest}>
       {words.frames(lab.meter.fps)}
+      {longest !== undefined && ` · ${words.longest(longest ? join(duration(longest)) : '< 50\u202fms')}`}
     </p>
   );
 }

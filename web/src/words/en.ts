@@ -78,7 +78,7 @@ export const en = {
   hidden: (seconds: string) => `hidden ${seconds}`,
   exportAs: 'Export',
   noLab:
-    'The network cannot be shaped here, since lab mode is off (run fanlight demo, or fanlight serve --lab). A generated stream is published by this page itself.',
+    'The network cannot be shaped here, since lab mode is off, or this page is not open at localhost or 127.0.0.1 (run fanlight demo, or fanlight serve --lab). A generated stream is published by this page itself.',
   published: 'published',
   now: 'now',
   server: 'server',
@@ -124,7 +124,6 @@ export const en = {
   } satisfies Record<Part, string>,
   partShort: { empty: 'empty', heartbeats: 'heartbeat' },
   perEvent: 'per event',
-  noLedger: 'this gateway keeps no ledger',
   replayed: (n: number) => `replayed ${n}`,
   gap: (n: number) => (n ? `gap ${n}` : 'gap'),
   lost: 'lost',
@@ -135,8 +134,7 @@ export const en = {
   clockTitle:
     'The gateway’s clock against this browser’s, from the quickest of the last questions on the page’s own socket. Every staleness may be wrong by as much.',
   frames: (fps: number) => `${fps} frames/s`,
-  framesTitle: (longest: string) => `Longest block of the page’s thread in the last minute: ${longest}`,
-  protocol: (version: string) => version,
+  longest: (block: string) => `longest block of this page’s thread in the last minute: ${block}`,
   staleness: ['Staleness', ' of each event when it was shown, log scale; whiskers reach p99'],
   distribution: ['Distribution', ': share of events not staler than this; p90 at the right'],
   cumulative: ['Bytes on the wire', ', summed over the last minutes'],
@@ -146,14 +144,13 @@ export const en = {
   recentCaption: 'Latency of the last events',
   transport: 'transport',
   http: 'HTTP version',
-  connections: 'requests under way',
   emptyTopics: 'Nothing was published on these topics yet.',
   emptyHost: 'This gateway publishes no figures of its host; fanlight demo does.',
   emptyHow: 'Publish something:',
-  emptyGenerated: 'Waiting for the first event.',
   publishOne: 'Publish one from here',
   refused: 'The gateway refuses:',
-  lineFailed: 'The line could not be set up:',
+  unreached:
+    'No lane gets through to its line. Lines are ports of their own on the gateway’s host: through another port, forwarded or a proxy’s, the page does not reach them. Open it at the gateway’s own address, or start fanlight serve.',
   gone: 'The gateway cannot be reached. The page tries again by itself.',
 };
 

@@ -71,7 +71,7 @@ export const ko: Words = {
   hidden: (seconds) => `숨김 ${seconds}`,
   exportAs: '내보내기',
   noLab:
-    '랩 모드가 꺼져 있어 네트워크 조건을 바꿀 수 없습니다(fanlight demo 또는 fanlight serve --lab으로 실행하세요). 생성한 스트림은 이 페이지가 직접 발행합니다.',
+    '랩 모드가 꺼져 있거나 이 페이지의 주소가 localhost나 127.0.0.1이 아니라서 네트워크 조건을 바꿀 수 없습니다(fanlight demo 또는 fanlight serve --lab으로 실행하세요). 생성한 스트림은 이 페이지가 직접 발행합니다.',
   published: '발행',
   now: '지금',
   server: '서버',
@@ -117,7 +117,6 @@ export const ko: Words = {
   },
   partShort: { empty: '빈 응답', heartbeats: '하트비트' },
   perEvent: '이벤트당',
-  noLedger: '이 게이트웨이에는 장부가 없습니다',
   replayed: (n) => `다시 보냄 ${n}`,
   gap: (n) => (n ? `갭 ${n}` : '갭'),
   lost: '유실',
@@ -128,8 +127,7 @@ export const ko: Words = {
   clockTitle:
     '게이트웨이와 이 브라우저의 시계 차이. 페이지 자신의 소켓으로 물어 가장 빨리 답한 것에서 얻습니다. 모든 지연은 이만큼 틀릴 수 있습니다.',
   frames: (fps) => `초당 ${fps}프레임`,
-  framesTitle: (longest) => `지난 1분 동안 페이지의 스레드가 가장 오래 막힌 시간: ${longest}`,
-  protocol: (version) => version,
+  longest: (block) => `지난 1분 동안 이 페이지의 스레드가 가장 오래 막힌 시간: ${block}`,
   staleness: ['지연', ': 이벤트가 보일 때의 나이, 로그 눈금, 수염은 p99까지'],
   distribution: ['분포', ': 이보다 덜 늦은 이벤트의 비율, 오른쪽은 p90'],
   cumulative: ['회선 바이트', ': 지난 몇 분의 누계'],
@@ -139,13 +137,12 @@ export const ko: Words = {
   recentCaption: '최근 이벤트의 지연',
   transport: '전송',
   http: 'HTTP 버전',
-  connections: '진행 중인 요청',
   emptyTopics: '이 토픽에는 아직 아무것도 발행되지 않았습니다.',
   emptyHost: '이 게이트웨이는 호스트의 수치를 발행하지 않습니다. fanlight demo가 발행합니다.',
   emptyHow: '이렇게 발행합니다:',
-  emptyGenerated: '첫 이벤트를 기다리는 중.',
   publishOne: '여기서 하나 발행',
   refused: '게이트웨이가 거절했습니다:',
-  lineFailed: '회선을 만들지 못했습니다:',
+  unreached:
+    '회선에 닿는 레인이 없습니다. 회선은 게이트웨이 호스트에 따로 열린 포트라서, 포워딩이나 프록시의 다른 포트로 열면 페이지에서 닿지 못합니다. 게이트웨이의 주소 그대로 열거나 fanlight serve로 시작하세요.',
   gone: '게이트웨이에 닿을 수 없습니다. 페이지가 스스로 다시 시도합니다.',
 };

@@ -29,14 +29,17 @@ export async function gateway(command: 'demo' | 'serve', flags: string[] = [], p
   return started;
 }
 
-/** A network between the browser and a gateway. */
-export async function network(port: number) {
+/** A network between the browser and a gateway. `lag`: how long it keeps what is sent now, ms. */
+export async function network(port: number, lag?: () => number) {
   const sockets = new Set<net.Socket>();
   let up = true;
   const server = net.createServer((near) => {
     if (!up) return near.resetAndDestroy();
     const far = net.connect(port, '127.0.0.1');
-    near.pipe(far).pipe(near);
+    if (lag) {
+      delay(near, far, lag);
+      delay(far, near, lag);
+    } else near.pipe(far).pipe(near);
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {});
@@ -63,6 +66,18 @@ export async function network(port: number) {
       up = true;
     },
   };
+}
+
+/** Passes on in order, and late. */
+function delay(from: net.Socket, to: net.Socket, lag: () => number): void {
+  let last = Promise.resolve();
+  from.on('data', (data) => {
+    const due = Date.now() + lag();
+    last = last.then(async () => {
+      await new Promise((resolve) => setTimeout(resolve, due - Date.now()));
+      to.write(data);
+    });
+  });
 }
 
 /** What a lane says of itself to whoever tests it. */

@@ -188,7 +188,7 @@ test('a hundred events a second: none is lost, and the page keeps its frames', a
   await lossless(view);
   // On a machine that tests share: a sign of life, not a benchmark.
   expect(Number(await view.page.getAttribute('.fluency', 'data-fps'))).toBeGreaterThan(5);
-  expect(await view.page.textContent('.fluency')).toMatch(/frames\/s/);
+  expect(await view.page.textContent('.fluency')).toMatch(/frames\/s · longest block .*ms$/);
   expect(view.errors).toEqual([]);
 });
 
@@ -248,6 +248,65 @@ test('one origin for all lanes: a second tab takes the connections, and the page
     .toMatch(/Six connections to this origin are taken.*poll/);
   // The page's own work goes on: its socket is none of the six.
   expect(await view.page.locator('[data-transport=websocket]').getAttribute('data-state')).toBe('open');
+});
+
+test('a slow line of few connections is not taken for six that are taken', async () => {
+  const { url } = await gateway('demo');
+  const view = await open(`${url}/?shared=1&off=chunked,longpoll&rate=5&size=2000&kbps=64&poll=500&up=0`);
+  const said = new Set<string>();
+  for (let second = 0; second < 12; second += 1) {
+    await view.page.waitForTimeout(1000);
+    said.add((await view.page.textContent('#reading')) ?? '');
+  }
+  expect([...said].filter((text) => /Six connections/.test(text))).toEqual([]);
+});
+
+test('nor is a network that is slow at times', async () => {
+  const { port, publish } = await gateway('serve');
+  const slow = await network(port, () => (Date.now() % 3000 < 900 ? 1200 : 100));
+  const view = await open(`${slow.url}/?topic=lab/a&poll=1000`);
+  await view.connected();
+  let claims = 0;
+  for (let event = 0; event < 60; event += 1) {
+    await publish('lab/a', event);
+    await view.page.waitForTimeout(250);
+    const reading = (await view.page.textContent('#reading')) ?? '';
+    if (event > 20 && /Six connections/.test(reading)) claims += 1;
+  }
+  // Before the WebSocket has felt it, too, one cannot know.
+  expect(claims).toBeLessThan(10);
+});
+
+test('tabs that share one line share its network, and its cut', async () => {
+  const { url } = await gateway('demo');
+  const query = 'shared=1&off=chunked,longpoll&rate=5&poll=500&up=0';
+  const view = await open(`${url}/?${query}&rtt=20`);
+  const knob = (page: View['page']) => page.locator('output[for=knob-rtt]').textContent();
+  await view.page.locator('[data-transport=websocket][data-state=open]').waitFor();
+  const tab = await view.page.context().newPage();
+  await tab.goto(`${url}/?${query}&rtt=300`);
+  await expect.poll(() => knob(view.page)).toBe('300\u202fms');
+  expect(new URL(view.page.url()).searchParams.get('rtt')).toBe('300');
+  // Four connections are none too many: slow as the line is, nothing is held back.
+  for (let second = 0; second < 5; second += 1) {
+    await view.page.waitForTimeout(1000);
+    expect(await view.page.textContent('#reading')).not.toMatch(/Six connections/);
+  }
+  await tab.locator('#cut').click();
+  await expect.poll(() => view.page.textContent('.state')).toMatch(/network cut/);
+  await expect.poll(() => view.page.textContent('.state'), { timeout: 20_000 }).toMatch(/3 of 5 connected/);
+});
+
+test('lines that cannot be reached, as through a forwarded port, are told', async () => {
+  const { port } = await gateway('demo');
+  const forwarded = await network(port);
+  const view = await open(`${forwarded.url}/?rtt=0`);
+  await view.page.locator('#unreached').waitFor({ timeout: 40_000 });
+  expect(await view.page.locator('.lane[data-state=open]').count()).toBe(0);
+  const near = await open(`http://127.0.0.1:${port}/?rtt=600&kbps=32`);
+  await near.connected();
+  await near.page.waitForTimeout(13_000);
+  expect(await near.page.locator('#unreached').count()).toBe(0);
 });
 
 test('a buffering proxy before a quiet stream: held, and neither broken nor asked again', async () => {
@@ -521,6 +580,23 @@ test('exports: every event as CSV and JSON, the diagrams as a picture', async ()
   expect(document.lanes[3].events.length).toBeGreaterThanOrEqual(10);
   expect(document.lanes[3].ledger.bytes.payload).toBeGreaterThan(0);
   expect(document.settings).toMatchObject({ rate: 5, rtt: 20, poll: 250 });
+  // The figures can be computed from what stands beside them.
+  const [from, to] = [document.figures_from, document.figures_to].map(Date.parse) as [number, number];
+  const published = new Map(document.events.map(({ id, time }: { id: string; time: string }) => [id, time]));
+  for (const lane of document.lanes) {
+    const late = lane.events
+      .filter(({ id }: { id: string }) => (published.get(id) as string) >= lane.judged_since)
+      .map((event: { staleness_ms: number }) => event.staleness_ms)
+      .toSorted((a: number, b: number) => a - b);
+    expect(lane.figures.staleness_p50_ms, lane.transport).toBe(late[Math.ceil(late.length / 2) - 1]);
+    const asked = lane.requests.filter((at: string) => Date.parse(at) >= from).length;
+    expect(lane.figures.requests_per_minute, lane.transport).toBeCloseTo((asked * 60_000) / (to - from), 0);
+    const sum = (account: { bytes: Record<string, number> } | null) =>
+      Object.values(account?.bytes ?? {}).reduce((all, bytes) => all + bytes, 0);
+    const spent = sum(lane.ledger) - sum(lane.ledger_before);
+    const shown = lane.ledger.events - (lane.ledger_before?.events ?? 0);
+    expect(lane.figures.bytes_per_event, lane.transport).toBeCloseTo(spent / shown, 6);
+  }
   expect(files.PNG?.subarray(1, 4).toString()).toBe('PNG');
   expect(files.PNG?.length).toBeGreaterThan(20_000);
 });

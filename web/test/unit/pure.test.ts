@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { spread } from '../../src/charts/spread.ts';
 import { Clock, parseTime } from '../../src/clock.ts';
 import { account, Ledger, type LedgerDocument, total } from '../../src/ledger.ts';
+import { Meter } from '../../src/meter.ts';
 import { bytes, duration, nice, quantile, roundBytes } from '../../src/numbers.ts';
 import { between } from '../../src/published.ts';
 import { format, KNOBS, nearest, PRESETS, parse, type Surroundings } from '../../src/settings.ts';
@@ -68,6 +69,11 @@ describe('the clock', () => {
     expect(parseTime('2026-11-22T09:31:02.123456Z') - whole).toBeCloseTo(123.456, 3);
     expect(parseTime('2026-11-22T09:31:02Z')).toBe(whole);
   });
+});
+
+test('where the browser does not tell of long tasks, no task is said to be short', () => {
+  // Node.js tells of none.
+  expect(new Meter().longest(0)).toBeUndefined();
 });
 
 test('a gap bounds what lies behind one cursor and not behind the other', () => {
@@ -173,6 +179,13 @@ describe('settings', () => {
   test('nonsense in an address changes nothing, and bounds hold', () => {
     expect(read('rate=fast&preset=x&lang=fr&theme=blue&off=carrier-pigeon&source=9')).toEqual(read(''));
     expect(read('rate=1e9&rtt=-4&loss=2&size=1')).toMatchObject({ rate: 1000, rtt: 0, loss: 0.5, size: 20 });
+    // The gateway would refuse them.
+    expect(read('size=99.9&burst=1.5&rtt=12.5&kbps=0.4')).toMatchObject({
+      size: 100,
+      burst: 2,
+      rtt: 13,
+      kbps: 1,
+    });
   });
 
   test('without lab mode nothing is shaped and nothing is generated unless one asks', () => {

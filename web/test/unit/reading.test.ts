@@ -36,7 +36,9 @@ function say(seen: Partial<Seen>, query = ''): string {
     sinceCut: undefined,
     isReconnecting: false,
     replayed: 0,
+    isGone: false,
     missed: 0,
+    gaps: { lanes: [], most: 0 },
     hidden: undefined,
     hasChanged: false,
     starved: [],
@@ -57,14 +59,42 @@ const SITUATIONS: Record<string, [Partial<Seen>, string, RegExp]> = {
   replayed: [{ sinceCut: 3000, replayed: 6 }, '', /up to 6 events replayed; nothing was lost/],
   lost: [{ sinceCut: 3000, replayed: 6, missed: 20 }, '', /20 events are gone/],
   hidden: [
-    { hidden: { ms: 60_000, ago: 1000, polls: 3, expected: 30 } },
+    { hidden: { ms: 60_000, ago: 1000, polls: 3, expected: 30, missed: 0 } },
     '',
-    /hidden for 60\.0\u202fs: polls went out 3 times where 30 were due/,
+    /hidden for 60\.0\u202fs: polls went out 3 times where 30 were due, since .*; nothing was lost/,
   ],
+  hiddenAndOnTime: [
+    { hidden: { ms: 60_000, ago: 1000, polls: 30, expected: 30, missed: 0 } },
+    '',
+    /30 times where 30 were due; nothing was lost/,
+  ],
+  hiddenWithoutPoll: [
+    { hidden: { ms: 60_000, ago: 1000, polls: 0, expected: 30, missed: 4 } },
+    'off=poll',
+    /hidden for 60\.0\u202fs; up to 4 events were lost/,
+  ],
+  gone: [{ isGone: true }, '', /reaches the gateway/],
+  gaps: [
+    { gaps: { lanes: ['sse', 'websocket'], most: 1515 } },
+    '',
+    /1515 events are lost to sse and websocket/,
+  ],
+  stopped: [{}, 'off=poll,longpoll,chunked,sse,websocket', /Every lane is stopped/],
+  withoutPoll: [{}, 'off=poll', /1\/s, longpoll is 60\u202fms late, chunked 60\u202fms, sse/],
+  withoutLongPoll: [{}, 'off=longpoll&rate=20', /20\/s, poll is 1\.09\u202fs late, chunked/],
+  withoutSse: [{}, 'off=sse', /poll is 1\.09\u202fs late.* websocket 60\u202fms\.$/],
+  bufferingWithoutChunked: [{}, 'off=chunked&buffering=1', /poll is 1\.09\u202fs late/],
+  heldChunked: [
+    { figures: figures({ chunked: { p50: Number.NaN } }) },
+    'buffering=1',
+    /: chunked has shown nothing yet/,
+  ],
+  notOfALane: [{ figures: figures({ longpoll: { p50: Number.NaN } }) }, '', /every lane has shown some/],
+  lossAfterACut: [{ sinceCut: 35_000 }, 'preset=mobile', /^At 2\/s, polling every/],
   held: [
     { figures: figures({ sse: { p50: Number.NaN }, chunked: { p50: Number.NaN } }) },
     'buffering=1',
-    /SSE has shown nothing yet/,
+    /: chunked and SSE have shown nothing yet/,
   ],
   even: [{ figures: figures({ poll: { bytesPerEvent: 500 } }) }, '', /sends as many bytes as WebSocket/],
   starved: [{ starved: ['poll'] }, 'shared=1', /holds poll back, without an error/],
@@ -124,7 +154,7 @@ test('both languages have the same words, and Korean is Korean', () => {
       : [[path, value]];
   const [english, korean] = [flat(WORDS.en, ''), flat(WORDS.ko, '')];
   expect(korean.map(([path]) => path)).toEqual(english.map(([path]) => path));
-  const neutral = ['.none', '.protocol', '.perSecond', '.part.tcpip'];
+  const neutral = ['.none', '.perSecond', '.part.tcpip'];
   for (const [path, value] of korean) {
     if (neutral.includes(path)) continue;
     const text = typeof value === 'function' ? String(value(1, 2)) : String(value);

@@ -216,6 +216,15 @@ test('a long poll that never left the browser', () => {
   expect(flight(event).sent).toBe(4950);
 });
 
+test('on a slow line that has room nothing is held back by the browser', () => {
+  const { record, trace } = lane('poll', { shared: true });
+  record.isRoomy = true;
+  trace(0, { kind: 'request' });
+  expect(record.isHeldBack(20_000)).toBe(false);
+  trace(30_000, { kind: 'answer', status: 204 });
+  expect(record.exchanges[0]?.queued).toBeUndefined();
+});
+
 test('a lane with an origin of its own is never held back', () => {
   const { record, trace } = lane('poll');
   trace(0, { kind: 'request' });

@@ -71,6 +71,10 @@ struct Made {
     events: u32,
 }
 
+/// Bytes of that which the last takes.
+#[cfg(test)]
+pub const UNWRITTEN: usize = size_of::<AtomicCell<Option<Box<Made>>>>();
+
 impl Tally {
     /// Counts so many events more.
     pub fn count(&self, events: usize) {
@@ -137,6 +141,7 @@ mod tests {
         assert_eq!(tally.take(12), (Bill::of(Purpose::Payload, 10).and(Purpose::Framing, 2), 3));
         assert_eq!(tally.take(12), (Bill::of(Purpose::Framing, 3), 0));
         assert!(tally.0.made.take().is_none());
+        assert!(AtomicCell::<Option<Box<Made>>>::is_lock_free());
         assert_eq!(tally.take(12), (Bill::default(), 0));
     }
 

@@ -3,6 +3,9 @@
 //! hyper says neither how long a head was nor when it has written what, so the bytes themselves are looked at:
 //! each is booked as the request's to which the order of messages assigns it (RFC 9112, 9.3.2).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use crate::{

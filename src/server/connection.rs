@@ -66,7 +66,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     };
     let link = Rc::downgrade(socket.link());
     let waits = Waits::default();
-    let (own, service_link, service_waits) = (desk.clone(), link.clone(), waits.clone());
+    let (service_desk, service_link, service_waits) = (desk.clone(), link.clone(), waits.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let link = service_link.upgrade().expect("whoever hands on requests has the socket");
         if let Some(code) = crowded {
@@ -77,9 +77,9 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
         }
         let request_id = request.headers().get(REQUEST_ID).filter(|id| is_id(id)).cloned();
         let id = request_id.as_ref().and_then(|id| id.to_str().ok());
-        let payer = payer(&own.gateway.metrics().ledger, request.uri());
+        let payer = payer(&service_desk.gateway.metrics().ledger, request.uri());
         let Begun { answering, again, tally } = link.begin(&request, payer, id);
-        own.links.list(&link);
+        service_desk.links.list(&link);
         request.extensions_mut().insert(tally);
         request.extensions_mut().insert(service_waits.clone());
         let may_leave = request.method() == Method::GET || request.uri().path() == "/v1/publish";
@@ -87,7 +87,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             let taken = may_take && takeover::is_persistent(request.headers());
             request.extensions_mut().insert(MayLeave { taken, again });
         }
-        let answer = own.answers[role as usize].answer(request.map(Body::new));
+        let answer = service_desk.answers[role as usize].answer(request.map(Body::new));
         let link = service_link.clone();
         // Boxed, so that a connection keeps nothing of it between requests.
         Box::pin(async move {
@@ -109,6 +109,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
     let (desk, mut phases) = (desk.clone(), desk.phases.clone());
     let phase = phases.clone();
     spawn_local(async move {
+        let own = Own(link);
         let mut drains = pin!(phases.changed());
         let (mut listens, mut drained) = (false, false);
         let ended = poll_fn(|cx| {
@@ -124,7 +125,7 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
                 Pin::new(&mut connection).graceful_shutdown();
             }
             let ended = Pin::new(&mut connection).poll(cx);
-            let Some(link) = link.upgrade() else { return ended.map(Ended::There) };
+            let Some(link) = own.0.upgrade() else { return ended.map(Ended::There) };
             if let Some(exit) = link.take_exit() {
                 return Poll::Ready(Ended::Left(exit));
             }
@@ -144,10 +145,18 @@ pub(super) fn serve(desk: &Rc<Desk>, arrival: super::Arrival, read: Vec<u8>) {
             // Boxed, so that a connection that stays has no room for it.
             Ended::Left(exit) => Box::pin(leave(&desk, connection.into_parts(), *exit)).await,
         }
-        if let Some(link) = link.upgrade() {
+    });
+}
+
+/// The connection of a task. When that ends, however it does, nobody reads or writes any more.
+struct Own(Weak<Link>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(link) = self.0.upgrade() {
             link.leave();
         }
-    });
+    }
 }
 
 /// Notes the answer to the last request of a connection, which hyper is to write; none if it leaves hyper with that.

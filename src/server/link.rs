@@ -360,3 +360,22 @@ impl Metered for Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        delivery::told,
+        ledger::{Meter, Owed},
+    };
+
+    /// What the ledger takes of a connection that hyper has: its meter, its booking, and its place in the list of those
+    /// on an account; and of a stream what its tally holds besides its events, of a WebSocket what it owes and has heard.
+    #[test]
+    fn the_ledger_takes_little_of_a_connection() {
+        let carried = size_of::<Meter>() + size_of::<Booking>() + size_of::<Weak<Link>>();
+        let stream = carried + told::UNWRITTEN;
+        let websocket = carried + size_of::<Owed>() + size_of::<u32>();
+        assert!(stream <= 64 && websocket <= 64, "{stream}, {websocket} bytes");
+    }
+}

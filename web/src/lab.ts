@@ -140,12 +140,14 @@ export class Lab {
   /** Events a second, of the last while. */
   get rate(): number {
     const { source, rate } = this.settings.value;
-    if (source === 'generated') return rate;
     const now = performance.now();
     const span = Math.min(10_000, Math.max(2000, now - this.since));
     const count =
       this.log.events.length - 1 - this.log.events.findLastIndex((event) => event.at < now - span);
-    return Math.max(0.02, count / (span / 1000));
+    const measured = Math.max(0.02, count / (span / 1000));
+    // A source that is asked for more than it can do does less.
+    const falls = rate > 100 && measured < rate * 0.8;
+    return source === 'generated' && !falls ? rate : measured;
   }
 
   /** Whether the origin that lanes share has room. Slowness alone looks as if the browser held requests back. */

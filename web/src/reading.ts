@@ -181,13 +181,13 @@ function english(seen: Seen): Sentence {
       return ['Events come in; the figures follow when every lane has shown some.'];
     case 'held':
       return [
-        'A proxy holds streams back until 4 kB have come: ',
+        'A proxy holds streams back until 4 KiB have come: ',
         [`${AND.format(f.silent.map(inSentence))} ${f.silent.length > 1 ? 'have' : 'has'} shown nothing yet`],
         `. Long polling ends each answer and so passes, ${f.late('longpoll')} late; WebSocket is ${f.late('websocket')} late.`,
       ];
     case 'buffering':
       return [
-        'A proxy holds streams back until 4 kB have come: SSE is ',
+        'A proxy holds streams back until 4 KiB have come: SSE is ',
         [`${f.late('sse')} late`],
         `, chunked ${f.late('chunked')}. Long polling ends each answer and so passes, ${f.late('longpoll')} late; WebSocket is ${f.late('websocket')} late.`,
       ];
@@ -307,13 +307,13 @@ function korean(seen: Seen): Sentence {
       return ['이벤트가 들어오고 있다. 레인마다 하나씩 보이면 수치가 나온다.'];
     case 'held':
       return [
-        '프록시가 4 kB가 모일 때까지 스트림을 붙든다. ',
+        '프록시가 4 KiB가 모일 때까지 스트림을 붙든다. ',
         [`${f.silent.map(inSentence).join(', ')} 쪽은 아직 아무것도 보여 주지 못했다`],
         `. 롱폴링은 응답이 끝나므로 그대로 지나가 ${f.late('longpoll')}, WebSocket은 ${f.late('websocket')} 늦다.`,
       ];
     case 'buffering':
       return [
-        '프록시가 4 kB가 모일 때까지 스트림을 붙든다. SSE는 ',
+        '프록시가 4 KiB가 모일 때까지 스트림을 붙든다. SSE는 ',
         [`${f.late('sse')} 늦고`],
         `, chunked는 ${f.late('chunked')} 늦다. 롱폴링은 응답이 끝나므로 그대로 지나가 ${f.late('longpoll')}, WebSocket은 ${f.late('websocket')} 늦다.`,
       ];

@@ -131,7 +131,8 @@ export class Stage {
     const picked = lab.picked.value;
     const rate = lab.rate;
     const span = settings.window * 1000;
-    const shown = this.calm.matches && !picked ? Math.floor((now - this.lag) / 1000) * 1000 : now - this.lag;
+    const edge = this.stopped ?? now - this.lag;
+    const shown = this.calm.matches && !picked ? Math.floor(edge / 1000) * 1000 : edge;
     const width = this.surfaces.values().next().value?.size.width ?? 600;
     return {
       now: shown,

@@ -253,17 +253,21 @@ impl<S: Booked> Socket<S> {
 
     /// Sends events as far as the socket takes them at once; the rest is output.
     fn deliver(&mut self, cx: &mut Context<'_>, pending: &Encoded) -> io::Result<()> {
-        self.io.note_events(pending.events);
+        self.io.note_events(pending.made.events);
         if let Some(compression) = &self.compression {
             compression.deflate(&pending.bytes, &mut self.output);
-            self.owed += pending.bill.scaled_to(self.output.len());
+            self.owed += pending.made.bill.scaled_to(self.output.len());
             return Ok(());
         }
         let sent = match Pin::new(&mut self.io).poll_write(cx, &pending.bytes) {
             Poll::Ready(sent) => gone(sent?)?,
             Poll::Pending => 0,
         };
-        let mut rest = pending.bill;
+        if sent == pending.bytes.len() {
+            self.io.book(Direction::Out, &pending.made.bill);
+            return Ok(());
+        }
+        let mut rest = pending.made.bill;
         self.io.book(Direction::Out, &rest.take(sent));
         self.owed += rest;
         self.output.extend_from_slice(&pending.bytes[sent..]);

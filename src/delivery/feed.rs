@@ -8,7 +8,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{hub::Hub, told::Tally};
+use super::{
+    hub::Hub,
+    told::{Made, Tally},
+};
 use crate::{
     bus::{
         log::Budget,
@@ -49,13 +52,13 @@ pub enum Delivery {
 }
 
 /// What is pending, as a transport sends it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Encoded {
     pub(super) bytes: Bytes,
     /// What they are for.
-    pub(super) bill: Bill,
-    /// How many events there are.
-    pub(super) events: usize,
+    pub(super) made: Arc<Made>,
+    /// The same, where they are sent as a chunk of their own.
+    pub(super) in_a_chunk: Arc<Made>,
     /// Whether there is more at once.
     pub(super) more: bool,
 }
@@ -68,7 +71,13 @@ impl Encoded {
             transport.batch(&mut bytes, batch);
         }
         let bill = transport.bill(batch, bytes.len());
-        Self { bytes: bytes.into(), bill, events: batch.events.len(), more: batch.more }
+        Self { more: batch.more, ..Self::of(bytes, bill, batch.events.len()) }
+    }
+
+    /// Bytes with so many events, and what they are for.
+    pub(super) fn of(bytes: impl Into<Bytes>, bill: Bill, events: usize) -> Self {
+        let (made, in_a_chunk) = (Made::new(bill, events), Made::in_a_chunk(bill, events));
+        Self { bytes: bytes.into(), made: made.into(), in_a_chunk: in_a_chunk.into(), more: false }
     }
 }
 
@@ -128,7 +137,7 @@ impl Feed {
             Some(piece) => {
                 self.reader.advance(&piece.batch, piece.batch.cursor.offset);
                 self.count(&piece.batch);
-                piece.encoded()
+                piece.encoded.clone()
             }
             None => Encoded::new(transport, &self.read(budget)),
         };

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::{
     feed::{Delivery, Encoded, Feed},
     silence::Silence,
-    told,
+    told::Made,
 };
 use crate::{
     bus::{log::Budget, reader::Batch},
@@ -60,7 +60,7 @@ impl Stream {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(feed) = &mut self.feed else { return Poll::Ready(None) };
         let mut opening = std::mem::take(&mut self.opening);
-        let Encoded { bytes, bill, events, .. } = match feed.poll_encoded(cx, TURN, self.transport) {
+        let mut encoded = match feed.poll_encoded(cx, TURN, self.transport) {
             Poll::Ready(Some(encoded)) => encoded,
             Poll::Ready(None) => {
                 self.feed = None;
@@ -72,23 +72,19 @@ impl Stream {
                 let cursor = feed.cursor();
                 own(Purpose::Heartbeats, |out| self.transport.heartbeat(out, cursor))
             }
-            Poll::Pending => Encoded::default(),
+            Poll::Pending => Encoded::of(Bytes::new(), Bill::default(), 0),
         };
-        self.tell(bill.and(Purpose::Controls, opening.len()), events);
-        Poll::Ready(Some(match opening.is_empty() {
-            true => bytes,
-            false => {
-                opening.extend_from_slice(&bytes);
-                opening.into()
-            }
-        }))
-    }
-
-    /// Tells the connection what a piece is for. The last one needs no word: what nothing is known of is a control.
-    fn tell(&self, piece: Bill, events: usize) {
-        if let Some(tally) = self.feed.as_ref().and_then(Feed::tally) {
-            tally.made(if self.in_chunks { told::in_a_chunk(piece, events) } else { piece }, events);
+        if !opening.is_empty() {
+            let Made { bill, events, .. } = *encoded.made;
+            let bill = bill.and(Purpose::Controls, opening.len());
+            opening.extend_from_slice(&encoded.bytes);
+            encoded = Encoded::of(opening, bill, events);
         }
+        // The last one needs no word: what nothing is known of is a control.
+        if let Some(tally) = self.feed.as_ref().and_then(Feed::tally) {
+            tally.made(if self.in_chunks { encoded.in_a_chunk } else { encoded.made });
+        }
+        Poll::Ready(Some(encoded.bytes))
     }
 }
 
@@ -96,7 +92,8 @@ impl Stream {
 fn own(purpose: Purpose, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
     let mut bytes = Vec::with_capacity(128);
     write(&mut bytes);
-    Encoded { bill: Bill::of(purpose, bytes.len()), bytes: bytes.into(), ..Encoded::default() }
+    let bill = Bill::of(purpose, bytes.len());
+    Encoded::of(bytes, bill, 0)
 }
 
 impl Body for Stream {

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -22,7 +21,6 @@ use crate::{
         log::Budget,
         reader::{Batch, Place, Reader},
     },
-    ledger::Bill,
     metrics::Metrics,
     publish::Publisher,
     sync::{
@@ -70,17 +68,7 @@ pub(super) struct Piece {
     transport: &'static str,
     place: Place,
     pub(super) batch: Batch,
-    bytes: Bytes,
-    /// What they are for.
-    bill: Bill,
-}
-
-impl Piece {
-    /// What is sent of it.
-    pub(super) fn encoded(&self) -> Encoded {
-        let Self { batch, bytes, bill, .. } = self;
-        Encoded { bytes: bytes.clone(), bill: *bill, events: batch.events.len(), more: batch.more }
-    }
+    pub(super) encoded: Encoded,
 }
 
 #[derive(Debug, Default)]
@@ -234,8 +222,8 @@ impl Hub {
             return Some(piece.clone());
         }
         let batch = self.bus.peek(reader, budget);
-        let Encoded { bytes, bill, .. } = Encoded::new(transport, &batch);
-        let piece = Piece { version, transport: transport_name, place, batch, bytes, bill };
+        let encoded = Encoded::new(transport, &batch);
+        let piece = Piece { version, transport: transport_name, place, batch, encoded };
         let piece = Arc::new(piece);
         // If the log moved on meanwhile it is true, but not for whoever looks next.
         if self.bus.version() == version {

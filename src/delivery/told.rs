@@ -62,18 +62,42 @@ struct Sums {
     events: AtomicU64,
     /// What was made of an answer without an end and has not been written yet, if that is anything. Who makes and who
     /// writes take turns: they are of one task.
-    made: AtomicCell<Option<Box<Made>>>,
+    made: AtomicCell<Option<Arc<Made>>>,
 }
 
-#[derive(Debug, Default)]
-struct Made {
-    bill: Bill,
-    events: u32,
+/// What the bytes of some pieces are for.
+#[derive(Debug)]
+pub struct Made {
+    /// Bytes by purpose.
+    pub bill: Bill,
+    /// How many bytes there are.
+    pub bytes: usize,
+    /// How many events.
+    pub events: usize,
+}
+
+impl Made {
+    /// Pieces of this bill, with so many events.
+    pub fn new(bill: Bill, events: usize) -> Self {
+        Self { bill, bytes: bill.total(), events }
+    }
+
+    /// The same, sent as a chunk of its own (RFC 9112, 7.1).
+    pub fn in_a_chunk(mut piece: Bill, events: usize) -> Self {
+        // What carries that which says no event is for the same.
+        let purpose = match () {
+            () if events > 0 => Purpose::Framing,
+            () if piece.get(Purpose::Heartbeats) > 0 => Purpose::Heartbeats,
+            () => Purpose::Controls,
+        };
+        piece.add(purpose, chunk_framing(piece.total()));
+        Self::new(piece, events)
+    }
 }
 
 /// Bytes of that which the last takes.
 #[cfg(test)]
-pub const UNWRITTEN: usize = size_of::<AtomicCell<Option<Box<Made>>>>();
+pub const UNWRITTEN: usize = size_of::<AtomicCell<Option<Arc<Made>>>>();
 
 impl Tally {
     /// Counts so many events more.
@@ -86,22 +110,29 @@ impl Tally {
         self.0.events.load(Ordering::Relaxed)
     }
 
-    /// Notes a piece that was made, with so many events, of an answer without an end.
-    pub fn made(&self, bill: Bill, events: usize) {
-        let mut made = self.0.made.take().unwrap_or_default();
-        made.bill += bill;
-        made.events += events as u32;
-        self.0.made.store(Some(made));
+    /// Notes a piece that was made of an answer without an end. Many connections are sent the same.
+    pub fn made(&self, piece: Arc<Made>) {
+        let all = match self.0.made.take() {
+            None => piece,
+            Some(before) => {
+                let mut bill = before.bill;
+                bill += piece.bill;
+                Arc::new(Made::new(bill, before.events + piece.events))
+            }
+        };
+        self.0.made.store(Some(all));
     }
 
     /// Takes so many bytes of that which were written, and every event.
-    pub fn take(&self, bytes: usize) -> (Bill, usize) {
-        let Some(mut made) = self.0.made.take() else { return Default::default() };
-        let (written, events) = (made.bill.take(bytes), std::mem::take(&mut made.events));
-        if !made.bill.is_empty() {
-            self.0.made.store(Some(made));
+    pub fn take(&self, bytes: usize) -> Option<Arc<Made>> {
+        let made = self.0.made.take()?;
+        if made.bytes <= bytes {
+            return Some(made);
         }
-        (written, events as usize)
+        let mut rest = made.bill;
+        let written = Made::new(rest.take(bytes), made.events);
+        self.0.made.store(Some(Arc::new(Made::new(rest, 0))));
+        Some(Arc::new(written))
     }
 }
 
@@ -109,18 +140,6 @@ impl fmt::Debug for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sums").field("events", &self.events).finish_non_exhaustive()
     }
-}
-
-/// What a piece is for that is sent as a chunk of its own (RFC 9112, 7.1), with so many events in it.
-pub fn in_a_chunk(mut piece: Bill, events: usize) -> Bill {
-    // What carries that which says no event is for the same.
-    let purpose = match () {
-        () if events > 0 => Purpose::Framing,
-        () if piece.get(Purpose::Heartbeats) > 0 => Purpose::Heartbeats,
-        () => Purpose::Controls,
-    };
-    piece.add(purpose, chunk_framing(piece.total()));
-    piece
 }
 
 /// What a chunk of so many bytes takes on top of them: its size in hexadecimal digits, and two ends of lines
@@ -136,13 +155,14 @@ mod tests {
     #[test]
     fn what_was_made_is_taken_once_and_then_takes_no_room() {
         let tally = Tally::default();
-        tally.made(Bill::of(Purpose::Payload, 10), 1);
-        tally.made(Bill::of(Purpose::Framing, 5), 2);
-        assert_eq!(tally.take(12), (Bill::of(Purpose::Payload, 10).and(Purpose::Framing, 2), 3));
-        assert_eq!(tally.take(12), (Bill::of(Purpose::Framing, 3), 0));
-        assert!(tally.0.made.take().is_none());
-        assert!(AtomicCell::<Option<Box<Made>>>::is_lock_free());
-        assert_eq!(tally.take(12), (Bill::default(), 0));
+        let made = |purpose, bytes, events| tally.made(Arc::new(Made::new(Bill::of(purpose, bytes), events)));
+        made(Purpose::Payload, 10, 1);
+        made(Purpose::Framing, 5, 2);
+        let take = |bytes| tally.take(bytes).map(|made| (made.bill, made.bytes, made.events));
+        assert_eq!(take(12), Some((Bill::of(Purpose::Payload, 10).and(Purpose::Framing, 2), 12, 3)));
+        assert_eq!(take(12), Some((Bill::of(Purpose::Framing, 3), 3, 0)));
+        assert_eq!(take(12), None);
+        assert!(AtomicCell::<Option<Arc<Made>>>::is_lock_free());
     }
 
     #[test]

@@ -116,11 +116,16 @@ impl Booking {
             self.0 = None;
             bytes = &bytes[count..];
         }
-        let (mut bill, events) = figures.tally().take(bytes.len());
-        bill.add(Purpose::Controls, bytes.len() - bill.total());
+        let made = figures.tally().take(bytes.len());
         let payer = figures.meter.payer();
-        payer.note_events(events);
-        ledger.book(payer, Direction::Out, &bill);
+        if let Some(made) = &made {
+            payer.note_events(made.events);
+            ledger.book(payer, Direction::Out, &made.bill);
+        }
+        let rest = bytes.len() - made.map_or(0, |made| made.bytes);
+        if rest > 0 {
+            ledger.book(payer, Direction::Out, &Bill::of(Purpose::Controls, rest));
+        }
     }
 
     /// The connection leaves hyper with its last request, which it answers elsewhere: how much of it came, its head

@@ -6,7 +6,10 @@ use super::*;
 use crate::{
     bus::{Bus, log::Bounds},
     config::Config,
-    delivery::connections::{Connections, Permit},
+    delivery::{
+        connections::{Connections, Permit},
+        told::Made,
+    },
     event::Epoch,
     metrics::Metrics,
 };
@@ -136,7 +139,7 @@ fn an_answer_without_an_end_takes_no_room() {
     bench.begin(Via::Sse);
     bench.answer(Told::Live);
     bench.speaks = Speaks::Endless;
-    bench.figures().tally().made(Bill::of(Purpose::Payload, 10), 2);
+    bench.figures().tally().made(Arc::new(Made::new(Bill::of(Purpose::Payload, 10), 2)));
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     bench.wrote(&head[..20]);
     assert!(bench.takes_room());

@@ -117,7 +117,10 @@ impl Session {
 
     fn unit(&mut self, unit: &[u8], shared: &mut Shared<'_>) {
         if let Some((status, said)) = &mut self.refused {
-            *said = format!("{said}: {}", String::from_utf8_lossy(&unit[..unit.len().min(200)]));
+            // Its begin says enough, however much follows.
+            if said.len() < 1000 {
+                *said = format!("{said}: {}", String::from_utf8_lossy(&unit[..unit.len().min(200)]));
+            }
             debug_assert!(*status >= 300);
             return;
         }
@@ -183,6 +186,8 @@ impl Session {
                     Source::Line(prefix) => {
                         if let Some(value) = unit.strip_prefix(prefix.as_slice()) {
                             let value = String::from_utf8_lossy(value.trim_ascii()).into_owned();
+                            // The last of them counts: a server that sends nothing else has nothing grow.
+                            self.staged.retain(|(held, _)| *held != place);
                             self.staged.push((place, value));
                         }
                     }

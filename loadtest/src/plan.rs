@@ -11,9 +11,11 @@ use crate::{
 
 mod matrix;
 mod ready_made;
+mod values;
 
-pub use matrix::{Matrix, OneOrMany, Spec, Time};
+pub use matrix::{Matrix, Spec};
 pub use ready_made::{comparison, rivals};
+pub use values::{Allowed, OneOrMany, Time};
 
 /// A plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

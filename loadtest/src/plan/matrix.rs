@@ -4,36 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Server;
+use super::{OneOrMany, Server, Time};
 use crate::{
     engine::Load,
     relay::Shape,
     results::{Pattern, Purpose, Transport},
 };
-
-/// One value, or several.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    /// One.
-    One(T),
-    /// Several.
-    Many(Vec<T>),
-}
-
-impl<T: Clone> OneOrMany<T> {
-    fn list(&self) -> Vec<T> {
-        match self {
-            Self::One(value) => vec![value.clone()],
-            Self::Many(values) => values.clone(),
-        }
-    }
-}
-
-/// A duration as `40ms`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Time(#[serde(with = "humantime_serde")] pub Duration);
 
 /// Values that are combined with each other. What is left out is as in the comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -59,6 +59,9 @@ pub struct Server {
     pub templates: Option<Adapter>,
 }
 
+/// A floor is not known better for more runs of the same.
+const MOST_NOISE: usize = 100;
+
 fn untitled() -> String {
     "A plan".to_owned()
 }
@@ -133,6 +136,9 @@ impl Plan {
     /// # Errors
     /// What does not make sense.
     pub fn specs(&self) -> Result<Vec<Spec>, String> {
+        if self.noise > MOST_NOISE {
+            return Err(format!("`noise` may be {MOST_NOISE} at most"));
+        }
         let servers = self.servers();
         let mut specs: Vec<Spec> = Vec::new();
         for (n, matrix) in self.cells.iter().enumerate() {
@@ -205,6 +211,9 @@ mod tests {
             ("[servers.x]\n[[cells]]\n", "no adapter `x`"),
             ("[servers.ws]\n[[cells]]\ntransport = \"sse\"\n", "has no `sse`"),
             ("[[cells]]\nspeed = 3\n", "speed"),
+            ("[[cells]]\nrepeat = 0\n", "`repeat` has to be between 1 and 1000"),
+            ("[[cells]]\nrepeat = 4294967296\n", "`repeat` has to be between 1 and 1000"),
+            ("noise = 99999999999\n[[cells]]\n", "`noise` may be 100 at most"),
         ] {
             let error = Plan::parse(text).unwrap_err();
             assert!(error.contains(said), "{text:?}: {error}");

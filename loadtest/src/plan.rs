@@ -214,6 +214,11 @@ mod tests {
             ("[[cells]]\nrepeat = 0\n", "`repeat` has to be between 1 and 1000"),
             ("[[cells]]\nrepeat = 4294967296\n", "`repeat` has to be between 1 and 1000"),
             ("noise = 99999999999\n[[cells]]\n", "`noise` may be 100 at most"),
+            ("[[cells]]\nsubscribers = 99999999999\n", "`subscribers` may be 1000000 at most"),
+            ("[[cells]]\nburst = 99999999999\n", "`burst` may be 1000000 at most"),
+            ("[[cells]]\npoll_interval = \"500000000years\"\n", "`poll_interval` may be a day at most"),
+            ("[[cells]]\nrtt = \"500000000years\"\n", "`rtt` may be a day at most"),
+            ("[[cells]]\nwarm_up = \"500000000years\"\n", "`warm_up` may be a day at most"),
         ] {
             let error = Plan::parse(text).unwrap_err();
             assert!(error.contains(said), "{text:?}: {error}");

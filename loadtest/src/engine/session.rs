@@ -206,3 +206,39 @@ fn replace(held: &mut String, value: &str) {
     held.clear();
     held.push_str(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{results::Transport, wire::adapter::Adapter};
+
+    #[test]
+    fn a_server_that_tells_no_event_has_nothing_grow() {
+        let ready = Adapter::named("nchan").unwrap().ready(Transport::Sse, "", "").unwrap();
+        let marks = Marks::new(1);
+        let (mut tally, mut window) = (Tally::default(), Window::new(Duration::from_secs(1)));
+        let mut session = Session { kept: vec![String::new(); ready.keep.len()], ..Session::default() };
+        let mut shared = Shared {
+            ready: &ready,
+            marks: &marks,
+            tally: &mut tally,
+            window: &mut window,
+            now: 1,
+            streams: true,
+            topics: &[],
+            client: "",
+        };
+        for n in 0..1000 {
+            session.take(Item::Unit(format!("id: {n}").as_bytes()), &mut shared);
+        }
+        assert_eq!(session.staged, [(0, "999".to_owned())], "the last one counts");
+        session.take(Item::Head { status: 503, head: b"HTTP/1.1 503 No\r\n\r\n" }, &mut shared);
+        for _ in 0..1000 {
+            session.take(Item::Unit(b"not now, not now, not now"), &mut shared);
+        }
+        let (_, said) = session.refused.expect("it was");
+        assert!(said.starts_with("HTTP/1.1 503 No: not now") && said.len() < 2000, "{}", said.len());
+    }
+}

@@ -14,7 +14,7 @@ fn said(results: &Results) -> Vec<String> {
     let plain = |markup: maud::Markup| {
         let text: String =
             scraper::Html::parse_fragment(&markup.into_string()).root_element().text().collect();
-        text.replace('\u{202f}', " ")
+        text.replace('\u{202f}', " ").replace('\u{2060}', "")
     };
     sentences(results, &scenes, model.as_ref()).into_iter().map(plain).collect()
 }

@@ -97,7 +97,7 @@ pub struct Measure {
     /// Patterns of load: steady, burst, idle, storm, slow, churn
     #[arg(long, value_delimiter = ',', value_parser = pattern)]
     pub pattern: Vec<Pattern>,
-    /// How many subscribers
+    /// How many subscribers, a million at most
     #[arg(long, value_delimiter = ',', value_name = "N")]
     pub subscribers: Vec<usize>,
     /// Events a second, to all topics together
@@ -272,6 +272,20 @@ mod tests {
             plan.specs().unwrap().iter().all(|spec| spec.shape.is_none()),
             "no relay that nobody asked for"
         );
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (words, said) in [
+            (["--subscribers", "99999999999"], "`subscribers` may be 1000000 at most"),
+            (["--subscribers", "0"], "`subscribers` has to be at least 1"),
+            (["--repeat", "0"], "`repeat` has to be between 1 and 1000"),
+            (["--noise", "99999999999"], "`noise` may be 100 at most"),
+        ] {
+            let words = std::iter::once("loadtest").chain(words);
+            let error = Cli::try_parse_from(words).unwrap().measure.plan(plan::comparison()).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]

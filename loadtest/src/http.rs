@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::wire::decode::{self, Cut, Decoder, Item};
@@ -41,7 +41,7 @@ impl Answer {
     }
 }
 
-/// How long an answer may take.
+/// How long an exchange may take, from the connection to the answer's end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Place {
@@ -77,34 +77,50 @@ impl Place {
 /// Asks for a place.
 ///
 /// # Errors
-/// If there is no whole answer within ten seconds.
+/// If there is no whole answer within ten seconds, or its body is longer than 64 MiB.
 pub fn get(place: &Place) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&place.addr, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    within(place, PATIENCE)
+}
+
+fn within(place: &Place, patience: Duration) -> io::Result<Answer> {
+    let deadline = Instant::now() + patience;
+    // A time-out of a socket begins anew with each byte: what is left of the whole is set before each call.
+    let left = || {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no whole answer within {patience:?}"));
+        if left.is_zero() { Err(late()) } else { Ok(left) }
+    };
+    let mut stream = TcpStream::connect_timeout(&place.addr, patience)?;
     stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(left()?))?;
     let path = if place.path.is_empty() { "/" } else { &place.path };
     let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", place.host);
     stream.write_all(request.as_bytes())?;
     let (mut answer, mut decoder, mut ended) = (Answer::default(), Decoder::new(Cut::Whole), false);
     let mut scratch = [0; 16 << 10];
     while !ended {
+        stream.set_read_timeout(Some(left()?))?;
         let count = match stream.read(&mut scratch) {
-            // A process that was stopped and goes on finds its reads interrupted (signal(7)).
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // A process that was stopped and goes on finds its reads interrupted (signal(7)). What ran out of time is
+            // told above.
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                continue;
+            }
             read => read?,
         };
-        if count == 0 {
-            break;
-        }
         let mut item = |item: Item<'_>| match item {
             Item::Head { status, head } => (answer.status, answer.head) = (status, head.to_vec()),
             Item::Unit(unit) => answer.body.extend_from_slice(unit),
             Item::End => ended = true,
             Item::Ping(_) | Item::Close(_) => {}
         };
+        if count == 0 {
+            decoder.finish(&mut item).map_err(io::Error::other)?;
+            break;
+        }
         decoder.take(&scratch[..count], &mut item).map_err(io::Error::other)?;
     }
-    if answer.status == 0 {
+    if answer.status < 200 {
         return Err(io::Error::other("the server closed the connection without an answer"));
     }
     Ok(answer)
@@ -112,7 +128,52 @@ pub fn get(place: &Place) -> io::Result<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use std::{net::TcpListener, thread};
+
     use super::*;
+
+    /// Asks a server that answers with `begin`, and then sends `more` at even intervals for as long as it is listened to.
+    fn asked(begin: &'static str, more: Vec<u8>, each: Duration) -> io::Result<Answer> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = Place::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(begin.as_bytes());
+            while !more.is_empty() && stream.write_all(&more).is_ok() {
+                thread::sleep(each);
+            }
+        });
+        let answer = within(&place, Duration::from_secs(2));
+        server.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn an_answer_that_trickles_is_not_waited_for() {
+        let begun = Instant::now();
+        let begin = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+        let error = asked(begin, b"x".to_vec(), Duration::from_millis(100)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("no whole answer within 2s"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn an_answer_that_would_never_end_is_refused() {
+        let begin = "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n";
+        let error = asked(begin, vec![b'x'; 1 << 20], Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("64 MiB at most"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_is_whole_or_none() {
+        let whole = asked("HTTP/1.1 200 OK\r\n\r\nabc", Vec::new(), Duration::ZERO).unwrap();
+        assert_eq!(whole.text(), "abc");
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc";
+        let error = asked(half, Vec::new(), Duration::ZERO).unwrap_err();
+        assert!(error.to_string().contains("within an answer"), "{error}");
+    }
 
     #[test]
     fn urls_are_read() {

@@ -107,7 +107,30 @@ pub fn allow_descriptors(needed: u64) -> Result<(), String> {
         .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }));
     let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if current < needed {
-        return Err(format!("{needed} descriptors are needed, {current} are allowed: ulimit -n {needed}"));
+        let most = fs::read_to_string("/proc/sys/fs/nr_open").ok();
+        return Err(too_few(needed, current, most.and_then(|most| most.trim().parse().ok())));
     }
     Ok(())
+}
+
+/// What is to be done; `most` is what the kernel lets anybody have.
+fn too_few(needed: u64, current: u64, most: Option<u64>) -> String {
+    let first = match most {
+        Some(most) if most < needed => format!("sysctl fs.nr_open={needed}, and then "),
+        _ => String::new(),
+    };
+    format!("{needed} descriptors are needed, {current} are allowed: {first}ulimit -n {needed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_can_be_followed() {
+        let said = too_few(2000, 1024, Some(1 << 20));
+        assert_eq!(said, "2000 descriptors are needed, 1024 are allowed: ulimit -n 2000");
+        let said = too_few(3_000_256, 1024, Some(1 << 20));
+        assert!(said.ends_with(": sysctl fs.nr_open=3000256, and then ulimit -n 3000256"), "{said}");
+    }
 }

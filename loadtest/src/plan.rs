@@ -11,9 +11,11 @@ use crate::{
 
 mod matrix;
 mod ready_made;
+mod values;
 
-pub use matrix::{Matrix, OneOrMany, Spec, Time};
+pub use matrix::{Matrix, Spec};
 pub use ready_made::{comparison, rivals};
+pub use values::{Allowed, OneOrMany, Time};
 
 /// A plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,9 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub templates: Option<Adapter>,
 }
+
+/// A floor is not known better for more runs of the same.
+const MOST_NOISE: usize = 100;
 
 fn untitled() -> String {
     "A plan".to_owned()
@@ -131,6 +136,9 @@ impl Plan {
     /// # Errors
     /// What does not make sense.
     pub fn specs(&self) -> Result<Vec<Spec>, String> {
+        if self.noise > MOST_NOISE {
+            return Err(format!("`noise` may be {MOST_NOISE} at most"));
+        }
         let servers = self.servers();
         let mut specs: Vec<Spec> = Vec::new();
         for (n, matrix) in self.cells.iter().enumerate() {
@@ -203,6 +211,14 @@ mod tests {
             ("[servers.x]\n[[cells]]\n", "no adapter `x`"),
             ("[servers.ws]\n[[cells]]\ntransport = \"sse\"\n", "has no `sse`"),
             ("[[cells]]\nspeed = 3\n", "speed"),
+            ("[[cells]]\nrepeat = 0\n", "`repeat` has to be between 1 and 1000"),
+            ("[[cells]]\nrepeat = 4294967296\n", "`repeat` has to be between 1 and 1000"),
+            ("noise = 99999999999\n[[cells]]\n", "`noise` may be 100 at most"),
+            ("[[cells]]\nsubscribers = 99999999999\n", "`subscribers` may be 1000000 at most"),
+            ("[[cells]]\nburst = 99999999999\n", "`burst` may be 1000000 at most"),
+            ("[[cells]]\npoll_interval = \"500000000years\"\n", "`poll_interval` may be a day at most"),
+            ("[[cells]]\nrtt = \"500000000years\"\n", "`rtt` may be a day at most"),
+            ("[[cells]]\nwarm_up = \"500000000years\"\n", "`warm_up` may be a day at most"),
         ] {
             let error = Plan::parse(text).unwrap_err();
             assert!(error.contains(said), "{text:?}: {error}");

@@ -77,8 +77,10 @@ impl Book {
         let Some((first, _)) = self.range else { return };
         let missed = self.owed(published);
         sums.established += 1;
-        sums.expected += published - first;
-        sums.delivered += published - first - missed;
+        // A server may make up numbers that nobody published.
+        let expected = published.saturating_sub(first);
+        sums.expected += expected;
+        sums.delivered += expected.saturating_sub(missed);
         sums.missed += missed;
         sums.duplicated += self.duplicated;
         sums.out_of_order += self.out_of_order;
@@ -121,6 +123,12 @@ mod tests {
         };
         assert_eq!(sums, expected);
         assert!(!sums.holds());
+    }
+
+    #[test]
+    fn numbers_that_nobody_published_are_no_deliveries() {
+        assert_eq!(sums(&[9], 5).delivered, 0);
+        assert_eq!(sums(&[2, 1000], 5).delivered, 0);
     }
 
     #[test]

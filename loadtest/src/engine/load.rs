@@ -59,6 +59,12 @@ pub struct Goal {
     pub publish: SocketAddr,
 }
 
+/// Subscribers at most: each is a descriptor here, and Linux gives one process no more than 1,048,576 (`fs.nr_open`).
+const MOST_SUBSCRIBERS: usize = 1_000_000;
+/// Events at once at most: they are made before they are sent.
+const MOST_BURST: usize = 1_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// The series has steps of at most so long; in a long window of at most [`LONGEST_STEP`]; and at least [`STEPS`].
 const STEP: Duration = Duration::from_millis(250);
 const LONGEST_STEP: Duration = Duration::from_secs(1);
@@ -130,12 +136,19 @@ impl Load {
     pub fn check(&self) -> Result<(), String> {
         let wrong = [
             (self.subscribers == 0, "`subscribers` has to be at least 1".to_owned()),
+            (
+                self.subscribers > MOST_SUBSCRIBERS,
+                format!(
+                    "`subscribers` may be {MOST_SUBSCRIBERS} at most: each takes a descriptor of this process"
+                ),
+            ),
             (self.topics == 0, "`topics` has to be at least 1".to_owned()),
             (
                 self.topics > self.subscribers,
                 "there are more `topics` than `subscribers`: some would have none".to_owned(),
             ),
             (self.burst == 0, "`burst` has to be at least 1".to_owned()),
+            (self.burst > MOST_BURST, format!("`burst` may be {MOST_BURST} at most")),
             (!(0.0..=1e6).contains(&self.rate), "`rate` has to be between 0 and 1000000".to_owned()),
             (
                 self.payload < mark::LEAST,
@@ -143,7 +156,10 @@ impl Load {
             ),
             (self.payload > 1 << 20, "`payload` may be 1 MiB at most".to_owned()),
             (self.time < Duration::from_millis(100), "`time` has to be at least 100ms".to_owned()),
-            (self.time > Duration::from_secs(86_400), "`time` may be a day at most".to_owned()),
+            (self.time > DAY, "`time` may be a day at most".to_owned()),
+            (self.warm_up > DAY, "`warm_up` may be a day at most".to_owned()),
+            (self.rtt > DAY, "`rtt` may be a day at most".to_owned()),
+            (self.poll_interval > DAY, "`poll_interval` may be a day at most".to_owned()),
             (
                 self.poll_interval < Duration::from_millis(1),
                 "`poll_interval` has to be at least 1ms".to_owned(),
@@ -172,6 +188,10 @@ mod tests {
         let load = Load::new(Transport::Poll);
         assert_eq!(load.check(), Ok(()));
         assert!(Load { payload: 3, ..load.clone() }.check().unwrap_err().contains("payload"));
+        let most = Load { subscribers: MOST_SUBSCRIBERS, ..load.clone() };
+        assert_eq!(most.check(), Ok(()));
+        let more = Load { subscribers: MOST_SUBSCRIBERS + 1, ..load.clone() };
+        assert!(more.check().unwrap_err().contains("`subscribers` may be 1000000 at most"));
         assert!(Load { topics: 300, ..load.clone() }.check().unwrap_err().contains("topics"));
         assert!(Load { rate: f64::NAN, ..load }.check().unwrap_err().contains("rate"));
     }

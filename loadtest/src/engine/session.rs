@@ -117,7 +117,10 @@ impl Session {
 
     fn unit(&mut self, unit: &[u8], shared: &mut Shared<'_>) {
         if let Some((status, said)) = &mut self.refused {
-            *said = format!("{said}: {}", String::from_utf8_lossy(&unit[..unit.len().min(200)]));
+            // Its begin says enough, however much follows.
+            if said.len() < 1000 {
+                *said = format!("{said}: {}", String::from_utf8_lossy(&unit[..unit.len().min(200)]));
+            }
             debug_assert!(*status >= 300);
             return;
         }
@@ -183,6 +186,8 @@ impl Session {
                     Source::Line(prefix) => {
                         if let Some(value) = unit.strip_prefix(prefix.as_slice()) {
                             let value = String::from_utf8_lossy(value.trim_ascii()).into_owned();
+                            // The last of them counts: a server that sends nothing else has nothing grow.
+                            self.staged.retain(|(held, _)| *held != place);
                             self.staged.push((place, value));
                         }
                     }
@@ -200,4 +205,40 @@ impl Session {
 fn replace(held: &mut String, value: &str) {
     held.clear();
     held.push_str(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{results::Transport, wire::adapter::Adapter};
+
+    #[test]
+    fn a_server_that_tells_no_event_has_nothing_grow() {
+        let ready = Adapter::named("nchan").unwrap().ready(Transport::Sse, "", "").unwrap();
+        let marks = Marks::new(1);
+        let (mut tally, mut window) = (Tally::default(), Window::new(Duration::from_secs(1)));
+        let mut session = Session { kept: vec![String::new(); ready.keep.len()], ..Session::default() };
+        let mut shared = Shared {
+            ready: &ready,
+            marks: &marks,
+            tally: &mut tally,
+            window: &mut window,
+            now: 1,
+            streams: true,
+            topics: &[],
+            client: "",
+        };
+        for n in 0..1000 {
+            session.take(Item::Unit(format!("id: {n}").as_bytes()), &mut shared);
+        }
+        assert_eq!(session.staged, [(0, "999".to_owned())], "the last one counts");
+        session.take(Item::Head { status: 503, head: b"HTTP/1.1 503 No\r\n\r\n" }, &mut shared);
+        for _ in 0..1000 {
+            session.take(Item::Unit(b"not now, not now, not now"), &mut shared);
+        }
+        let (_, said) = session.refused.expect("it was");
+        assert!(said.starts_with("HTTP/1.1 503 No: not now") && said.len() < 2000, "{}", said.len());
+    }
 }

@@ -58,6 +58,8 @@ impl Subscriber {
 
 /// The receive buffer of a subscriber that does not read: the kernel would keep megabytes for it.
 const SLOW_BUFFER: usize = 16 << 10;
+/// What a subscriber holds back for a server that asks and does not read: a ping costs it as much as its pong costs here.
+const MOST_HELD: usize = 1 << 20;
 /// Until a connection that broke is made again, in nanoseconds: 50 to 150 ms.
 const BACK_OFF: std::ops::Range<u64> = 50_000_000..150_000_000;
 
@@ -176,7 +178,11 @@ impl Engine<'_> {
         }
         if !session.replies.is_empty() {
             let replies = std::mem::take(&mut session.replies);
-            self.subscribers[n].out.extend_from_slice(&replies);
+            let out = &mut self.subscribers[n].out;
+            out.extend_from_slice(&replies);
+            if out.len() > MOST_HELD {
+                return self.failed(n, "the server asks and reads no answers: 1 MiB of them wait");
+            }
             self.send(n);
         }
         let subscriber = &mut self.subscribers[n];

@@ -4,36 +4,15 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Server;
+use super::{OneOrMany, Server, Time};
 use crate::{
     engine::Load,
     relay::Shape,
     results::{Pattern, Purpose, Transport},
 };
 
-/// One value, or several.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    /// One.
-    One(T),
-    /// Several.
-    Many(Vec<T>),
-}
-
-impl<T: Clone> OneOrMany<T> {
-    fn list(&self) -> Vec<T> {
-        match self {
-            Self::One(value) => vec![value.clone()],
-            Self::Many(values) => values.clone(),
-        }
-    }
-}
-
-/// A duration as `40ms`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Time(#[serde(with = "humantime_serde")] pub Duration);
+/// How often a cell may be run.
+const REPEAT: std::ops::RangeInclusive<usize> = 1..=1000;
 
 /// Values that are combined with each other. What is left out is as in the comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -169,9 +148,13 @@ impl Matrix {
     /// Its cells.
     ///
     /// # Errors
-    /// If it names a server or a transport that is not there.
+    /// If it names a server or a transport that is not there, or is to be run too often or not at all.
     pub fn specs(&self, servers: &BTreeMap<String, Server>) -> Result<Vec<Spec>, String> {
         let base = Load::new(Transport::Sse);
+        let repeat = self.repeat.unwrap_or(1);
+        if !REPEAT.contains(&repeat) {
+            return Err(format!("`repeat` has to be between {} and {}", REPEAT.start(), REPEAT.end()));
+        }
         let named = self.server.as_ref().map_or_else(|| servers.keys().cloned().collect(), OneOrMany::list);
         let mut specs = Vec::new();
         for server in named {
@@ -189,7 +172,7 @@ impl Matrix {
                     server: server.clone(),
                     purpose: self.purpose.unwrap_or(Purpose::Compare),
                     again: 0,
-                    repeat: self.repeat.unwrap_or(1).max(1),
+                    repeat,
                     load,
                     shape: Shape::default(),
                 });

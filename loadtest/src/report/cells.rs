@@ -90,7 +90,8 @@ pub(crate) fn all(results: &Results) -> Markup {
         }
         section #comparisons {
             h2 { "Comparisons " small { (results.comparisons.len()) } }
-            p.about { "Two cells differ if their 95 % intervals do not overlap and they are farther apart than the noise floor." }
+            p.about { "Two cells differ if their 95 % intervals do not overlap and they are farther apart than the noise floor. "
+                "The values here are those that are compared, the mean of the middle three fifths of the window's stretches (of bytes, all of them); elsewhere figures are of all that was measured." }
             @if results.comparisons.is_empty() { p.quiet { "Nothing was compared." } }
             @else { details { summary { "All of them" } (scrolling("Comparisons", &comparisons(results))) } }
         }

@@ -107,6 +107,15 @@ pub(crate) fn memory(value: f64) -> Figure {
     }
 }
 
+/// From one to another, on one line: `4.9–5.3 µs`.
+pub(crate) fn between(low: &Figure, high: &Figure) -> String {
+    match low {
+        low if low == high => low.text(),
+        low if low.unit == high.unit => format!("{}–\u{2060}{}", low.number, high.text()),
+        low => format!("{} – {}", low.text(), high.text()),
+    }
+}
+
 /// A rate per second: from once an hour to thousands a second.
 pub(crate) fn rate(value: f64) -> Figure {
     match value {
@@ -163,6 +172,9 @@ mod tests {
         assert_eq!(bytes(733.0).text(), "733\u{202f}B");
         assert_eq!(bytes(1190.0).text(), "1.19\u{202f}kB");
         assert_eq!(memory(840.0 * 1024.0).text(), "840\u{202f}KiB");
+        assert_eq!(between(&seconds(0.02), &seconds(0.0205)), "20.0–\u{2060}20.5\u{202f}ms");
+        assert_eq!(between(&seconds(0.9), &seconds(1.25)), "900\u{202f}ms – 1.25\u{202f}s");
+        assert_eq!(between(&bytes(304.0), &bytes(304.2)), "304\u{202f}B");
         assert_eq!(rate(0.1).text(), "6.00\u{202f}/min");
         assert_eq!(rate(1.0 / 3600.0).text(), "1.00\u{202f}/h");
         assert_eq!(seconds(0.25e-9).text(), "250\u{202f}ps");

@@ -5,9 +5,10 @@ use maud::{Markup, html};
 use super::{
     chart::{figure, scrolling, swatch},
     format::{Figure, bytes, count, memory, number, rate, seconds},
+    ranking::shown,
     scenes::{Entry, Scene, Scenes},
 };
-use crate::results::Cell;
+use crate::results::{Cell, Metric};
 
 /// The section.
 pub(crate) fn section(scenes: &Scenes) -> Markup {
@@ -113,7 +114,7 @@ pub(crate) fn bytes_per_event(cell: &Cell) -> Option<f64> {
 
 /// In seconds.
 pub(crate) fn cpu_per_event(cell: &Cell) -> Option<f64> {
-    cell.total.cpu?.total_ns_per_delivery.map(|ns| ns / 1e9)
+    shown(cell, Metric::CpuPerDelivery).map(|ns| ns / 1e9)
 }
 
 /// Resident set and the kernel's memory.

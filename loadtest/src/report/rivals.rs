@@ -6,7 +6,7 @@ use super::{
     chart::{figure, scrolling},
     format::{Figure, memory},
     glance::per_connection,
-    ranking::verdict,
+    ranking::{shown, verdict},
     scenes::{Entry, Scene, Scenes},
     stacks::{metric_figure, rival_bars},
 };
@@ -57,7 +57,7 @@ fn table(results: &Results, scene: &Scene, server: &str) -> Markup {
                         th scope="row" { (entry.name()) }
                         td.left { (cell.server) @if !cell.validity.valid { " " small.bad { "invalid" } } }
                         @for metric in Metric::ALL {
-                            td { (figure(&cell.estimates.of(metric).map_or(Figure::none(), |estimate| metric_figure(metric, estimate.value)))) }
+                            td { (figure(&shown(cell, metric).map_or(Figure::none(), |value| metric_figure(metric, value)))) }
                             td.left { small { (beside(results, scene, server, cell, metric)) } }
                         }
                         td { (figure(&per_connection(cell).map_or(Figure::none(), memory))) }
@@ -80,9 +80,7 @@ fn beside(results: &Results, scene: &Scene, server: &str, cell: &Cell, metric: M
         return "nothing to compare".into();
     };
     let ratio = || {
-        let value = |cell: &Cell| {
-            cell.estimates.of(metric).map(|estimate| estimate.value).filter(|value| *value > 0.0)
-        };
+        let value = |cell: &Cell| shown(cell, metric).filter(|value| *value > 0.0);
         value(cell)
             .zip(value(ours))
             .map_or(String::new(), |(theirs, ours)| format!(" {}", super::format::number(theirs / ours)))

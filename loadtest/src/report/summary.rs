@@ -4,10 +4,10 @@ use maud::{Markup, html};
 
 use super::{
     breakeven::{Prices, said_seconds},
-    format::{bytes, count, factor, list, percent, seconds},
+    format::{Figure, between, bytes, count, factor, list, percent, seconds},
     model::{Cost, Load, Model},
-    ranking::Ranking,
-    scenes::{Entry, Scene, Scenes},
+    ranking::{Ranked, Ranking},
+    scenes::{Scene, Scenes},
 };
 use crate::results::{Cell, Metric, Results, Transport};
 
@@ -35,13 +35,12 @@ pub(crate) fn sentences(results: &Results, scenes: &Scenes, model: Option<&Model
 }
 
 fn latency(scene: &Scene, ranking: &Ranking) -> Markup {
-    let value = |ms: f64| seconds(ms / 1e3).text();
+    let say = |ms: f64| seconds(ms / 1e3);
     html! {
-        "With " (scene.described()) ", an event arrives " b { (range(&ranking.best, value)) } " after it was due over " (names(&ranking.best)) " (median"
-        @if ranking.best.len() > 1 { "; no difference" } ")"
-        @for (entry, ms, _) in &ranking.others { ", " b { (value(*ms)) } " over " (entry.spoken()) }
+        "With " (scene.described()) ", an event arrives " b { (range(&ranking.best, say)) } " after it was due over " (names(&ranking.best)) " (median; " (how_well(ranking, say)) ")"
+        @for (other, _) in &ranking.others { ", " b { (say(other.value).text()) } " (" (interval(other, say)) ") over " (other.entry.spoken()) }
         "."
-        (open(&ranking.open, value))
+        (open(&ranking.open, say))
     }
 }
 
@@ -49,7 +48,7 @@ fn latency(scene: &Scene, ranking: &Ranking) -> Markup {
 struct Wording {
     begin: &'static str,
     unit: &'static str,
-    say: fn(f64) -> String,
+    say: fn(f64) -> Figure,
     /// After the first factor, so that '2.2 times' is '2.2 times as many'.
     as_: &'static str,
 }
@@ -57,48 +56,71 @@ struct Wording {
 const BYTES: Wording = Wording {
     begin: "The fewest bytes travel over ",
     unit: " an event, without TCP/IP's own",
-    say: |value| bytes(value).text(),
+    say: bytes,
     as_: " as many",
 };
 
 const CPU: Wording = Wording {
     begin: "The server spends the least CPU on ",
     unit: " an event",
-    say: |value| seconds(value / 1e9).text(),
+    say: |ns| seconds(ns / 1e9),
     as_: " as much",
 };
 
-/// `The fewest bytes travel over websocket: 310 B an event; sse 3 % more.`
+/// `The fewest bytes travel over websocket: 310 B an event (95 % interval 309–311 B); sse 3 % more (318–320 B).`
 fn least(ranking: &Ranking, wording: &Wording) -> Markup {
     html! {
         (wording.begin) (names(&ranking.best)) ": " b { (range(&ranking.best, wording.say)) } (wording.unit)
-        @if ranking.best.len() > 1 { " (no difference)" }
-        @for (i, (entry, _, ratio)) in ranking.others.iter().enumerate() {
+        " (" (how_well(ranking, wording.say)) ")"
+        @for (i, (other, ratio)) in ranking.others.iter().enumerate() {
             @if i == 0 { "; " } @else { ", " }
-            (entry.spoken()) " " b { (factor(*ratio)) }
-            @if *ratio >= 1.5 && !ranking.others[..i].iter().any(|(_, _, ratio)| *ratio >= 1.5) { (wording.as_) }
+            (other.entry.spoken()) " " b { (factor(*ratio)) }
+            @if *ratio >= 1.5 && !ranking.others[..i].iter().any(|(_, ratio)| *ratio >= 1.5) { (wording.as_) }
+            " (" (interval(other, wording.say)) ")"
         }
         "."
         (open(&ranking.open, wording.say))
     }
 }
 
-fn open(open: &[(Entry, f64)], value: impl Fn(f64) -> String) -> Markup {
-    let said: Vec<String> =
-        open.iter().map(|(entry, figure)| format!("{} ({})", entry.spoken(), value(*figure))).collect();
+/// How well the best are known, and what makes several of them alike.
+fn how_well(ranking: &Ranking, say: impl Fn(f64) -> Figure) -> String {
+    let intervals: Vec<String> = ranking.best.iter().map(|ranked| interval(ranked, &say)).collect();
+    match intervals.as_slice() {
+        [one] => format!("95\u{202f}% interval {one}"),
+        several if ranking.overlaps() => {
+            format!("no difference: the 95\u{202f}% intervals overlap, {}", list(several))
+        }
+        several => format!(
+            "no difference: the 95\u{202f}% intervals, {}, overlap or are closer than the noise floor",
+            list(several)
+        ),
+    }
+}
+
+fn interval(ranked: &Ranked, say: impl Fn(f64) -> Figure) -> String {
+    between(&say(ranked.estimate.low), &say(ranked.estimate.high))
+}
+
+fn open(open: &[Ranked], say: impl Fn(f64) -> Figure) -> Markup {
+    let said: Vec<String> = open
+        .iter()
+        .map(|ranked| format!("{} ({})", ranked.entry.spoken(), say(ranked.value).text()))
+        .collect();
     html! { @if !said.is_empty() { " Measured, but not compared with it: " (list(&said)) "." } }
 }
 
-fn names(best: &[(Entry, f64)]) -> String {
-    list(&best.iter().map(|(entry, _)| entry.spoken()).collect::<Vec<_>>())
+fn names(best: &[Ranked]) -> String {
+    list(&best.iter().map(|ranked| ranked.entry.spoken()).collect::<Vec<_>>())
 }
 
-fn range(best: &[(Entry, f64)], value: impl Fn(f64) -> String) -> String {
-    let (low, high) = (value(best[0].1), value(best[best.len() - 1].1));
-    if low == high { low } else { format!("{low} to {high}") }
+fn range(best: &[Ranked], say: impl Fn(f64) -> Figure) -> String {
+    let (low, high) = (say(best[0].value), say(best[best.len() - 1].value));
+    if low == high { low.text() } else { format!("{} to {}", low.text(), high.text()) }
 }
 
-/// What distance does to each technique: from the shortest round trip to the longest.
+/// What distance does to each technique: from the shortest round trip to the longest. To a poll it does little: its
+/// interval is the larger part.
 fn distance(scenes: &Scenes) -> Option<Markup> {
     let steady = || scenes.scenes.iter().filter(|scene| scene.steady());
     let near = steady().min_by(|a, b| a.rtt_ms().total_cmp(&b.rtt_ms()))?;
@@ -112,8 +134,8 @@ fn distance(scenes: &Scenes) -> Option<Markup> {
         Some(cell.total.latency.as_ref()?.at(0.99)? / 1e3)
     };
     let grown = |transport: Transport| Some((transport.name(), p99(near, transport)?, p99(far, transport)?));
-    let grown: Vec<_> =
-        [Transport::Longpoll, Transport::Sse, Transport::Websocket].into_iter().filter_map(grown).collect();
+    let waits = Transport::ALL.into_iter().filter(|transport| *transport != Transport::Poll);
+    let grown: Vec<_> = waits.filter_map(grown).collect();
     let said = grown.iter().map(|(name, near, far)| {
         format!("from {} to {} over {name}", seconds(*near).text(), seconds(*far).text())
     });
@@ -190,14 +212,15 @@ fn exactly_once(results: &Results) -> Markup {
 
 fn noise(results: &Results) -> Markup {
     let Some(noise) = &results.noise else {
-        return html! { "The noise floor was not measured." };
+        return html! { "The noise floor was not measured: what overlaps in its 95\u{202f}% intervals is called no difference." };
     };
     let floors: Vec<String> = noise
         .floors
         .iter()
         .map(|floor| format!("{} in {}", percent(floor.relative), floor.metric.name().0))
         .collect();
-    html! { "Runs of the very same thing differed by up to " (list(&floors)) "; what differs by less is called no difference." }
+    html! { "Runs of the very same thing differed by up to " (list(&floors)) "; what differs by less, or overlaps in its 95\u{202f}% intervals, is called no difference. "
+    "Figures are of all that was measured, intervals of how its stretches scatter." }
 }
 
 fn validity(results: &Results) -> Markup {

@@ -67,8 +67,19 @@ pub struct Decoder {
     unit: Vec<u8>,
 }
 
-/// Heads and size lines that are longer are refused.
+/// Heads, size lines and trailer lines that are longer are refused.
 const LONGEST_HEAD: usize = 64 << 10;
+
+/// Units that are longer are refused, and so are bodies, chunks and frames that are announced as longer: the load test
+/// holds what is not whole, and a server could have it hold everything.
+pub(crate) const LONGEST_UNIT: usize = 64 << 20;
+
+/// How long something is, if that may be.
+fn bounded(what: &str, length: u64) -> Result<usize, String> {
+    usize::try_from(length).ok().filter(|length| *length <= LONGEST_UNIT).ok_or_else(|| {
+        format!("{what} of {length} bytes: the load test takes {} MiB at most", LONGEST_UNIT >> 20)
+    })
+}
 
 impl Decoder {
     /// At a connection's begin.
@@ -79,6 +90,23 @@ impl Decoder {
     /// Whether an answer has begun and is not over.
     pub fn within(&self) -> bool {
         self.framing != Framing::Head || !self.rest.is_empty()
+    }
+
+    /// The connection ended: an answer without a length is whole then.
+    ///
+    /// # Errors
+    /// If an answer had begun and is not over.
+    pub fn finish(&mut self, item: &mut impl FnMut(Item<'_>)) -> Result<(), String> {
+        match self.framing {
+            Framing::Head if self.rest.is_empty() => {}
+            Framing::Endless => {
+                self.unit(&[], item);
+                self.framing = Framing::Head;
+                item(Item::End);
+            }
+            _ => return Err("the server closed the connection within an answer".to_owned()),
+        }
+        Ok(())
     }
 
     /// Takes what came, and tells what it was.
@@ -109,7 +137,7 @@ impl Decoder {
                 Framing::Head => self.head(&bytes[at..], item)?,
                 Framing::Length(left) => {
                     let part = left.min(bytes.len() - at);
-                    self.body(&bytes[at..at + part], part == left, item);
+                    self.body(&bytes[at..at + part], part == left, item)?;
                     self.framing = if part == left { Framing::Head } else { Framing::Length(left - part) };
                     if part == left {
                         item(Item::End);
@@ -122,13 +150,13 @@ impl Decoder {
                     let part = left.min(bytes.len() - at);
                     let data = part.min(left.saturating_sub(2));
                     let whole = self.cut == Cut::Chunks && part == left;
-                    self.body(&bytes[at..at + data], whole, item);
+                    self.body(&bytes[at..at + data], whole, item)?;
                     self.framing = if part == left { Framing::Size } else { Framing::Chunk(left - part) };
                     part
                 }
-                Framing::Trailer => self.trailer(&bytes[at..], item),
+                Framing::Trailer => self.trailer(&bytes[at..], item)?,
                 Framing::Endless => {
-                    self.body(&bytes[at..], false, item);
+                    self.body(&bytes[at..], false, item)?;
                     bytes.len() - at
                 }
                 Framing::Frames => self.frame(&bytes[at..], item)?,
@@ -163,7 +191,7 @@ impl Decoder {
             _ => match field("content-length") {
                 Some(length) => match length.trim().parse() {
                     Ok(0) => Framing::Head,
-                    Ok(length) => Framing::Length(length),
+                    Ok(length) => Framing::Length(bounded("a Content-Length", length)?),
                     Err(_) => return Err(format!("Content-Length is {length:?}")),
                 },
                 None => Framing::Endless,
@@ -183,7 +211,7 @@ impl Decoder {
                 Ok(length)
             }
             Ok(httparse::Status::Complete((length, size))) => {
-                self.framing = Framing::Chunk(size as usize + 2);
+                self.framing = Framing::Chunk(bounded("a chunk", size)? + 2);
                 Ok(length)
             }
             Ok(httparse::Status::Partial) if bytes.len() < LONGEST_HEAD => Ok(0),
@@ -191,18 +219,22 @@ impl Decoder {
         }
     }
 
-    fn trailer(&mut self, bytes: &[u8], item: &mut impl FnMut(Item<'_>)) -> usize {
-        let Some(end) = memchr::memchr(b'\n', bytes) else { return 0 };
+    fn trailer(&mut self, bytes: &[u8], item: &mut impl FnMut(Item<'_>)) -> Result<usize, String> {
+        let end = match memchr::memchr(b'\n', bytes) {
+            Some(end) => end,
+            None if bytes.len() < LONGEST_HEAD => return Ok(0),
+            None => return Err("a line behind the last chunk does not end".to_owned()),
+        };
         if bytes[..end].trim_ascii().is_empty() {
-            self.body(&[], true, item);
+            self.body(&[], true, item)?;
             self.framing = Framing::Head;
             item(Item::End);
         }
-        end + 1
+        Ok(end + 1)
     }
 
     /// A part of a body.
-    fn body(&mut self, mut bytes: &[u8], last: bool, item: &mut impl FnMut(Item<'_>)) {
+    fn body(&mut self, mut bytes: &[u8], last: bool, item: &mut impl FnMut(Item<'_>)) -> Result<(), String> {
         if self.cut == Cut::Lines {
             while let Some(end) = memchr::memchr(b'\n', bytes) {
                 self.unit(&bytes[..end], item);
@@ -211,9 +243,17 @@ impl Decoder {
         }
         if last {
             self.unit(bytes, item);
+            Ok(())
         } else {
-            self.unit.extend_from_slice(bytes);
+            self.part(bytes)
         }
+    }
+
+    /// A part of a unit that is not its end.
+    fn part(&mut self, bytes: &[u8]) -> Result<(), String> {
+        bounded("a body, line or message", (self.unit.len() + bytes.len()) as u64)?;
+        self.unit.extend_from_slice(bytes);
+        Ok(())
     }
 
     /// The end of a unit.
@@ -235,11 +275,11 @@ impl Decoder {
 
     fn frame(&mut self, bytes: &[u8], item: &mut impl FnMut(Item<'_>)) -> Result<usize, String> {
         let Some(header) = websocket::header(bytes)? else { return Ok(0) };
-        let whole = header.length + header.payload;
+        let whole = header.length + bounded("a WebSocket frame", header.payload)?;
         let Some(payload) = bytes.get(header.length..whole) else { return Ok(0) };
         match header.opcode {
             Opcode::Data | Opcode::Continuation if header.last => self.unit(payload, item),
-            Opcode::Data | Opcode::Continuation => self.unit.extend_from_slice(payload),
+            Opcode::Data | Opcode::Continuation => self.part(payload)?,
             Opcode::Ping => item(Item::Ping(payload)),
             Opcode::Pong => {}
             Opcode::Close => {
@@ -338,5 +378,54 @@ mod tests {
     fn what_is_no_answer_is_told() {
         let mut decoder = Decoder::new(Cut::Whole);
         assert!(decoder.take(b"SSH-2.0-OpenSSH\r\n\r\n", &mut |_| {}).is_err());
+    }
+
+    const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    #[test]
+    fn what_is_announced_as_too_long_is_refused_before_it_comes() {
+        let huge = u64::MAX.to_be_bytes();
+        for (text, said) in [
+            (&b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n"[..], "a Content-Length"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n", "Content-Length is"),
+            (&[CHUNKED, b"ffffffffffffffff\r\n"].concat(), "a chunk of 18446744073709551615 bytes"),
+            (&[b"HTTP/1.1 101 Yes\r\n\r\n\x82\x7f", &huge[..]].concat(), "a WebSocket frame of"),
+            (b"HTTP/1.1 101 Yes\r\n\r\n\x89\x7e\x01\x00", "a control frame"),
+        ] {
+            let error = Decoder::new(Cut::Lines).take(text, &mut |_| {}).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_never_ends_is_refused_at_some_time() {
+        let part = vec![b'x'; 1 << 20];
+        let frame = [&[0x02, 127, 0, 0, 0, 0, 0, 0x10, 0, 0][..], &part].concat();
+        for (begin, part) in [
+            (&b"HTTP/1.1 200 OK\r\n\r\n"[..], &part),
+            (&[CHUNKED, b"0\r\n"].concat(), &part),
+            (b"HTTP/1.1 101 Yes\r\n\r\n", &frame),
+        ] {
+            let mut decoder = Decoder::new(Cut::Lines);
+            decoder.take(begin, &mut |_| {}).expect("it begins well");
+            assert!((0..70).any(|_| decoder.take(part, &mut |_| {}).is_err()), "{begin:?}");
+            assert!(decoder.unit.capacity().max(decoder.rest.capacity()) <= 2 * LONGEST_UNIT);
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_length_ends_with_its_connection() {
+        let mut told = Vec::new();
+        let mut item = |item: Item<'_>| match item {
+            Item::Unit(unit) => told.push(String::from_utf8_lossy(unit).into_owned()),
+            Item::End => told.push("end".to_owned()),
+            _ => {}
+        };
+        let mut decoder = Decoder::new(Cut::Whole);
+        decoder.take(b"HTTP/1.1 200 OK\r\n\r\nabc", &mut item).unwrap();
+        decoder.finish(&mut item).unwrap();
+        assert_eq!(told, ["abc", "end"]);
+        decoder.take(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", &mut |_| {}).unwrap();
+        assert!(decoder.finish(&mut |_| {}).unwrap_err().contains("within an answer"));
     }
 }

@@ -25,7 +25,7 @@ pub struct Header {
     /// Bytes of the header.
     pub length: usize,
     /// Bytes of the payload behind it.
-    pub payload: usize,
+    pub payload: u64,
 }
 
 /// Reads a server's frame header off the front; `None` while it is not whole.
@@ -42,16 +42,14 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, &'static str> {
     }
     let (length, payload) = match second & 0x7f {
         126 => match rest.first_chunk::<2>() {
-            Some(size) => (4, usize::from(u16::from_be_bytes(*size))),
+            Some(size) => (4, u64::from(u16::from_be_bytes(*size))),
             None => return Ok(None),
         },
         127 => match rest.first_chunk::<8>() {
-            Some(size) => {
-                (10, usize::try_from(u64::from_be_bytes(*size)).map_err(|_| "a frame is too long")?)
-            }
+            Some(size) => (10, u64::from_be_bytes(*size)),
             None => return Ok(None),
         },
-        size => (2, usize::from(size)),
+        size => (2, u64::from(size)),
     };
     let opcode = match first & 0x0f {
         0 => Opcode::Continuation,
@@ -61,6 +59,10 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, &'static str> {
         10 => Opcode::Pong,
         _ => return Err("a frame has an unknown opcode"),
     };
+    // RFC 6455, 5.5. Each ping is answered with what it carries.
+    if first & 0x08 != 0 && payload > 125 {
+        return Err("a control frame carries more than 125 bytes");
+    }
     Ok(Some(Header { opcode, last: first & 0x80 != 0, length, payload }))
 }
 
@@ -117,6 +119,7 @@ mod tests {
         assert!(header(&[0x81, 0x85]).is_err());
         assert!(header(&[0xc1, 0x05]).is_err());
         assert!(header(&[0x83, 0x05]).is_err());
+        assert!(header(&[0x89, 126, 0, 126]).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{io::Write, net::TcpListener, process::Command};
 
 use loadtest::results::{CpuSource, Pattern, Purpose, Results};
 
-use crate::support::{gateway, program, ran};
+use crate::support::{command, gateway, program, ran};
 
 fn valid_by_schema(results: &Results) {
     let schema = include_str!("../../schema/results.schema.json");
@@ -202,6 +202,38 @@ fn foreign(listener: &TcpListener) {
                     }
                 }
                 let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_server_that_asks_and_does_not_read_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let url = format!("http://{}", listener.local_addr().expect("it has one"));
+    std::thread::spawn(move || pinging(&listener));
+    let words = ["--adapter", "ws", "--transport", "websocket", "--subscribers", "1", "--time", "500ms"];
+    let (mut command, _folder) = command(&[&words[..], &["--noise", "0", "--url", &url]].concat());
+    let output = command.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("asks and reads no answers"), "{said}");
+}
+
+/// Pings its subscribers for as long as they take it, and reads nothing of what they say.
+fn pinging(listener: &TcpListener) {
+    use std::io::Read;
+    for mut stream in listener.incoming().map_while(Result::ok) {
+        std::thread::spawn(move || {
+            let mut request = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut request) {
+                let text = String::from_utf8_lossy(&request[..count]).to_ascii_lowercase();
+                if text.contains("upgrade: websocket") {
+                    let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+                    let pings = [&[0x89, 125][..], &[b'p'; 125]].concat().repeat(512);
+                    while stream.write_all(&pings).is_ok() {}
+                    return;
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
             }
         });
     }

@@ -233,7 +233,7 @@ fn who_has_everything_is_woken() {
             poll_fn(move |cx: &mut Context<'_>| {
                 match feed.poll_encoded(cx, BUDGET, &Chunked) {
                     Poll::Ready(Some(pending)) => {
-                        events += pending.events;
+                        events += pending.made.events;
                         if pending.more {
                             cx.waker().wake_by_ref();
                         }
